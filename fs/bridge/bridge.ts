@@ -19,7 +19,7 @@ import { Fleet } from './protocol/fleet.js';
 import { answerTopic, askTopic, parseTopic, stateTopic } from './protocol/names.js';
 import { parseMessage } from './protocol/payload.js';
 import { type Question, parseQuestion, parseState, questionText } from './protocol/state.js';
-import { QuietTimer } from './quiet-timer.js';
+import { DueTimer, QuietTimer } from './quiet-timer.js';
 import { tryBroker } from './probe-broker.js';
 import { metricsOf, statusOf } from './report.js';
 import { SavedFile } from './files/saved.js';
@@ -39,8 +39,7 @@ export class Bridge {
   readonly #saved: SavedFile;
   readonly #metrics: MetricsFile | null;
   readonly #subscriptions: Subscriptions;
-  #timer: NodeJS.Timeout | null = null;
-  #timerDue = Infinity;
+  readonly #timer = new DueTimer(() => this.#tick());
   readonly #quiet = new QuietTimer(() => this.#sayAndSave());
   #isStopping = false;
 
@@ -62,7 +61,7 @@ export class Bridge {
     if (this.#saved.isDamaged)
       logger.warn(`${this.#saved.path}: it is damaged, so that a new session begins`);
     const machine = machineId() ?? saved?.machine ?? randomId();
-    this.mount = from === undefined ? null : new FleetMount(from.mount, logger, failed);
+    this.mount = from === undefined ? null : this.#openFleet(from.mount);
     this.fleet = from === undefined ? null : this.#makeFleet(from.filter);
     this.outgoing = new Outgoing(
       options,
@@ -85,6 +84,13 @@ export class Bridge {
     );
   }
 
+  #openFleet(path: string): FleetMount {
+    return new FleetMount(path, this.logger, this.failed, () => {
+      this.link.connection?.reading.resume();
+      this.#arm();
+    });
+  }
+
   #makeFleet(filter: NonNullable<BridgeOptions['in']>['filter']): Fleet {
     const mount = this.mount!;
     const sink = {
@@ -94,6 +100,7 @@ export class Bridge {
       lost: (host: string, count: number) => mount.lost(host, count),
       ask: (host: string, question: Question) => this.#ask(host, question),
       want: (host: string, isWanted: boolean) => this.#subscriptions.want(host, isWanted),
+      isFull: () => mount.isFull,
     };
     return new Fleet(filter, sink, 2 * this.options.keepAlive * MS_PER_SECOND);
   }
@@ -111,7 +118,8 @@ export class Bridge {
       drained: () => this.#drained(),
       beat: () => {
         this.#writeMetrics();
-        this.#guarded(() => this.#checkMounts());
+        this.mount?.check();
+        this.outgoing.checkMount().catch(this.failed);
       },
       closed: (reason) => this.#closed(reason),
     };
@@ -165,11 +173,6 @@ export class Bridge {
     this.#arm();
   }
 
-  #checkMounts(): void {
-    this.mount?.checkMount();
-    this.outgoing.checkMount();
-  }
-
   #online(): void {
     this.#send();
     this.#writeMetrics();
@@ -214,6 +217,7 @@ export class Bridge {
 
   #settled(): void {
     this.mount?.flush();
+    if (this.mount?.isBusy === true) this.link.connection?.reading.pause();
     this.#subscriptions.flush(this.link.connection);
     this.#arm();
   }
@@ -253,17 +257,10 @@ export class Bridge {
 
   /** Sets the timer for the next work. */
   #arm(): void {
-    if (this.#isStopping) return;
-    const due = Math.min(this.fleet?.due ?? Infinity, this.presence.due);
-    if (due === this.#timerDue) return;
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timerDue = due;
-    const ms = Math.max(1, Math.ceil(due - performance.now()));
-    this.#timer = due === Infinity ? null : setTimeout(() => this.#tick(), ms);
+    this.#timer.set(Math.min(this.fleet?.due ?? Infinity, this.presence.due));
   }
 
   #tick(): void {
-    this.#timerDue = Infinity;
     const now = performance.now();
     this.#guarded(() => {
       this.fleet?.tick(now);
@@ -274,7 +271,7 @@ export class Bridge {
 
   async #save(): Promise<void> {
     try {
-      await this.#saved.save(this.outgoing.saved());
+      await this.#saved.save(await this.outgoing.saved());
     } catch (error) {
       this.logger.warn(`the state is not saved: ${(error as Error).message}`);
     }
@@ -284,15 +281,18 @@ export class Bridge {
     this.#metrics?.write(metricsOf(statusOf(this, this.options)));
   }
 
-  /** Says that this host is gone, saves the state, and removes the directories. */
-  async stop(): Promise<void> {
-    if (this.#isStopping) return;
+  /**
+   * Says that this host is gone, saves the state, and removes the directories.
+   *
+   * @returns false if a mount's daemon does not answer: a thread of this process waits for it
+   */
+  async stop(): Promise<boolean> {
     this.#isStopping = true;
     this.#quiet.stop();
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer.stop();
     await sayFarewell(this.link, this.outgoing, () => this.isOnline);
     await this.#save();
-    this.outgoing.close();
-    this.mount?.close();
+    const closed = await Promise.all([this.outgoing.close(), this.mount?.close() ?? true]);
+    return closed.every((isClosed) => isClosed);
   }
 }

@@ -1,4 +1,5 @@
 /** The last messages of a bridge that stops. */
+import { inTime } from '../shared/in-time.js';
 import type { Link } from './mqtt/link.js';
 import type { Outgoing } from './outgoing.js';
 
@@ -16,24 +17,17 @@ export async function sayFarewell(
   isOnline: () => boolean,
 ): Promise<void> {
   let isTold = false;
-  if (isOnline()) await inTime((done) => outgoing.settle(done));
+  if (isOnline()) await inTime(new Promise<void>((done) => outgoing.settle(done)), GOODBYE_MS);
   if (isOnline())
-    await inTime((done) =>
-      outgoing.sayGoodbye(link.connection!, () => {
-        isTold = true;
-        done();
-      }),
+    await inTime(
+      new Promise<void>((done) =>
+        outgoing.sayGoodbye(link.connection!, () => {
+          isTold = true;
+          done();
+        }),
+      ),
+      GOODBYE_MS,
     );
   // The broker may still know this host as online, from an earlier connection.
   link.close(!isTold);
-}
-
-/** Waits for work, but not for long. @param work calls `done` at its end */
-async function inTime(work: (done: () => void) => void): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  await Promise.race([
-    new Promise<void>(work),
-    new Promise<void>((done) => (timer = setTimeout(done, GOODBYE_MS))),
-  ]);
-  clearTimeout(timer);
 }

@@ -1,24 +1,34 @@
 /**
  * The mount that has the events of other hosts: a directory for each host that is there, and all
  * events through `publish`, many in one write.
+ *
+ * A call waits as long as the mount's daemon does not answer. So each runs in a thread, one after
+ * the other, and the calls behind it wait here, in bounds (MountWork).
  */
-import { closeSync, constants, mkdirSync, openSync, rmdirSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, write as writeWithCallback } from 'node:fs';
+import { mkdir, rmdir, writeFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
 import { DaemonEndedError, UserError, isSystemError } from '../shared/errors.js';
 import type { Logger } from '../shared/log/logger.js';
-import { MKDIR_HINTS, removeOwnDirectory, writeExisting } from '../client/own-directory.js';
+import { MKDIR_HINTS } from '../client/own-directory.js';
 import { PUBLISH_HINTS } from '../client/publish-hints.js';
 import { EventStream } from '../client/events/stream.js';
 import { Filter } from '../uevent/filter/filter.js';
 import { EMPTY_LINE } from '../uevent/records.js';
+import { inTime } from '../shared/in-time.js';
 import { tellsOfEnd } from './ended.js';
 import { MountIdentity } from './mount-identity.js';
+import { MountWork } from './mount-work.js';
 import { lossWithHost, recordWithHost } from './protocol/payload.js';
-
-/** The most bytes that wait for the end of a batch. */
-const MOST_BATCH = 512 * 1024;
 
 /** A filter that takes overflow records only. */
 const NONE = Filter.parse('ACTION==none, ACTION!=none');
+/** How long the daemon may take for the last calls, in ms. */
+const END_MS = 2000;
+/** A call that takes longer is one to a daemon that hangs, in ms. */
+const HANG_MS = 1000;
+
+const write = promisify(writeWithCallback);
 
 /** The fleet's mount. */
 export class FleetMount {
@@ -27,21 +37,25 @@ export class FleetMount {
   readonly #identity: MountIdentity;
   /** A stream without events, which tells of the daemon's end. */
   readonly #end: EventStream;
-  #waiting: Buffer[] = [];
-  #bytes = 0;
-  readonly #directories = new Set<string>();
+  readonly #work: MountWork;
+  /** Hosts whose directory the mount refuses, as long as they are there. */
+  readonly #missing = new Set<string>();
+  #isHung = false;
+  #isClosed = false;
 
   /**
    * Opens the mount's `publish`.
    *
    * @param path the mount's path
    * @param failed called if the mount's daemon ends
+   * @param ready called when {@link isFull} is false again
    * @throws UserError with the errno of open(2)
    */
   constructor(
     private readonly path: string,
     private readonly logger: Logger,
     failed: (error: unknown) => void,
+    ready: () => void,
   ) {
     this.#identity = new MountIdentity(path);
     try {
@@ -51,6 +65,12 @@ export class FleetMount {
       if (isSystemError(error)) throw UserError.from(error, `${path}/publish`, PUBLISH_HINTS);
       throw error;
     }
+    const calls = {
+      write: (records: Buffer[]) => this.#write(records),
+      appears: (host: string) => this.#makeDirectory(host),
+      vanishes: (host: string) => this.#removeDirectory(host),
+    };
+    this.#work = new MountWork(calls, ready, (error) => !this.#isClosed && failed(error));
     this.#end.forEach(() => true).then((how) => how === 'ended' && failed(this.#ended()), failed);
   }
 
@@ -58,43 +78,71 @@ export class FleetMount {
     return new DaemonEndedError(`${this.path}: its daemon has ended (mount it again)`);
   }
 
-  /** The number of directories. */
-  get directories(): number {
-    return this.#directories.size;
+  /** Whether so much waits for the daemon that no more events should come. */
+  get isBusy(): boolean {
+    return this.#work.isBusy;
   }
 
-  /** @throws DaemonEndedError if the mount is unmounted */
-  checkMount(): void {
-    this.#identity.check();
+  /** Whether events that come now are to be dropped, and asked for later. */
+  get isFull(): boolean {
+    return this.#work.isFull;
   }
 
   /**
-   * Makes the directory of a host. Events that are published later are in it.
-   *
-   * @throws DaemonEndedError if the mount is unmounted
+   * Looks whether the mount is there and answers, and makes the directories that it has refused.
+   * To be called now and then.
    */
+  check(): void {
+    this.#sayHung(this.#work.ageMs(performance.now()) > HANG_MS);
+    if (this.#isHung) return;
+    for (const host of this.#missing) this.#work.change(host, true);
+    this.#work.look(() => this.#identity.check());
+  }
+
+  #sayHung(isHung: boolean): void {
+    if (isHung && !this.#isHung)
+      this.logger.warn(
+        `${this.path}: its daemon does not answer; events wait (eventfs doctor names the reason)`,
+      );
+    if (!isHung && this.#isHung) this.logger.info(`${this.path}: its daemon answers again`);
+    this.#isHung = isHung;
+  }
+
+  /** Makes the directory of a host. Events that are published later are in it. */
   appears(host: string): void {
-    this.flush();
-    this.checkMount();
-    const path = `${this.path}/${host}`;
-    try {
-      mkdirSync(path, { mode: 0o755 });
-      this.#directories.add(host);
-      writeExisting(`${path}/.filter`, Buffer.from(`HOST==${host}\n`));
-    } catch (error) {
-      // Without its filter it would get the events of all hosts.
-      if (this.#directories.delete(host)) removeOwnDirectory(path);
-      this.#fails(error, path, { ...MKDIR_HINTS, EEXIST: 'end the other bridge of this mount' });
-    }
+    this.#work.change(host, true);
   }
 
   /** Ends the directory of a host, whatever it holds: this process is its owner. */
   vanishes(host: string): void {
-    this.flush();
-    if (!this.#directories.delete(host)) return;
+    this.#missing.delete(host);
+    this.#work.change(host, false);
+  }
+
+  async #makeDirectory(host: string): Promise<void> {
+    await this.#identity.check();
+    const path = `${this.path}/${host}`;
+    let isMade = false;
+    try {
+      await mkdir(path, { mode: 0o755 });
+      isMade = true;
+      const flag = constants.O_WRONLY | constants.O_NOFOLLOW;
+      await writeFile(`${path}/.filter`, `HOST==${host}\n`, { flag });
+      this.#missing.delete(host);
+    } catch (error) {
+      // Without its filter it would get the events of all hosts.
+      if (isMade) await rmdir(path).catch(() => undefined);
+      const isKnown = this.#missing.has(host);
+      this.#missing.add(host);
+      if (isKnown && isSystemError(error) && !tellsOfEnd(error)) return;
+      this.#fails(error, path, { ...MKDIR_HINTS, EEXIST: 'end the other bridge of this mount' });
+    }
+  }
+
+  async #removeDirectory(host: string): Promise<void> {
     const path = `${this.path}/${host}`;
     try {
-      rmdirSync(path);
+      await rmdir(path);
     } catch (error) {
       if (!isSystemError(error, 'ENOENT')) this.#fails(error, path);
     }
@@ -103,40 +151,31 @@ export class FleetMount {
   /** Publishes an event of a host with the next batch. */
   event(host: string, text: Buffer): void {
     const record = recordWithHost(text, host);
-    if (record !== null) this.#put(record, 1);
-    else this.lost(host, 1);
+    if (record === null) return this.lost(host, 1);
+    this.counted.published++;
+    this.#work.put(record);
   }
 
   /** Publishes a loss with the next batch. */
   lost(host: string, count: number): void {
     this.counted.lost += count;
-    this.#put(lossWithHost(count, host), 0);
+    this.#work.put(lossWithHost(count, host));
   }
 
-  #put(record: Buffer, events: number): void {
-    this.counted.published += events;
-    this.#waiting.push(record);
-    this.#bytes += record.length;
-    if (this.#bytes >= MOST_BATCH) this.flush();
-  }
-
-  /**
-   * Publishes all events that wait.
-   *
-   * @throws DaemonEndedError if the mount's daemon has ended
-   */
+  /** Publishes all events that wait, without blocking. */
   flush(): void {
-    if (this.#waiting.length === 0) return;
-    let rest = this.#waiting.length === 1 ? this.#waiting[0] : Buffer.concat(this.#waiting);
-    this.#waiting = [];
-    this.#bytes = 0;
-    while (rest.length > 0) rest = rest.subarray(this.#writeSome(rest));
+    this.#work.start();
+  }
+
+  async #write(records: Buffer[]): Promise<void> {
+    let rest = records.length === 1 ? records[0] : Buffer.concat(records);
+    while (rest.length > 0) rest = rest.subarray(await this.#writeSome(rest));
   }
 
   /** Writes once. @returns how many bytes are done with: a refused record is left out */
-  #writeSome(bytes: Buffer): number {
+  async #writeSome(bytes: Buffer): Promise<number> {
     try {
-      return writeSync(this.#fd, bytes);
+      return (await write(this.#fd, bytes, 0, bytes.length, null)).bytesWritten;
     } catch (error) {
       if (isSystemError(error, 'EINTR') || isSystemError(error, 'EAGAIN')) return 0;
       this.counted.refused++;
@@ -153,14 +192,16 @@ export class FleetMount {
     this.logger.warn(UserError.from(error, subject, hints).message);
   }
 
-  /** Closes `publish`, and removes the directories. */
-  close(): void {
+  /**
+   * Publishes the last events, removes the directories, and closes `publish`.
+   *
+   * @returns false if the daemon does not answer: a thread of this process waits for it
+   */
+  async close(): Promise<boolean> {
+    this.#isClosed = true;
+    if ((await inTime(this.#work.finish(), END_MS)) === undefined) return false;
     this.#end.close();
-    try {
-      for (const host of [...this.#directories]) this.vanishes(host);
-    } catch {
-      // The daemon has ended, and the directories with it.
-    }
     closeSync(this.#fd);
+    return true;
   }
 }

@@ -5,18 +5,22 @@
  * A place in the events is the name of an event and the number of the last event of the filter that
  * came up to it. `log/tail` is such a name at a moment when the queue is empty before and after.
  */
-import { closeSync, constants, openSync, read, readlinkSync, statSync } from 'node:fs';
-import { makeOwnDirectory, removeOwnDirectory } from '../client/own-directory.js';
-import { readStatusFile } from '../client/status.js';
+import { closeSync, constants, openSync, read, statSync } from 'node:fs';
+import { readFile, readlink, rmdir } from 'node:fs/promises';
+import { makeOwnDirectory } from '../client/own-directory.js';
+import { parseStatus } from '../client/status.js';
 import { type EventText, parseEvent, tellsOfLoss } from '../client/events/text.js';
 import { dropOthers } from '../client/events/files.js';
 import { DaemonEndedError, isSystemError } from '../shared/errors.js';
+import { inTime } from '../shared/in-time.js';
 import { tellsOfEnd } from './ended.js';
 import { MountIdentity } from './mount-identity.js';
 import type { Filter } from '../uevent/filter/filter.js';
 import { recordEnd, skipLineEnds } from '../uevent/records.js';
 
 const READ_BYTES = 1024 * 1024;
+/** How long the daemon may take for an answer, in ms. */
+const ANSWER_MS = 1000;
 const LOSS_HEADER = Buffer.from('overflow@/eventfs\n');
 
 /** The receiver of the events. */
@@ -31,11 +35,13 @@ export interface LocalSink {
 
 /** The local mount's events. */
 export class LocalEvents {
-  readonly identity: MountIdentity;
+  readonly #identity: MountIdentity;
   readonly #directory: string;
   readonly #fd: number;
   #isClosed = false;
   readonly #buffer = Buffer.alloc(READ_BYTES);
+  /** Whether the daemon owes an answer: no other call waits for it in another thread. */
+  #isAsking = false;
   /** The filter for events that came before the directory had it; null if it takes all. */
   readonly #filter: Filter | null;
 
@@ -52,7 +58,7 @@ export class LocalEvents {
     private readonly sink: LocalSink,
     since?: string,
   ) {
-    this.identity = new MountIdentity(mount);
+    this.#identity = new MountIdentity(mount);
     this.#directory = makeOwnDirectory(mount, '.bridge', filter, since);
     const knowsSource = filter.hasKey('SOURCE');
     if (knowsSource) dropOthers(this.#directory, filter);
@@ -107,15 +113,18 @@ export class LocalEvents {
   }
 
   /**
-   * Returns the name of an event up to which all events were added, and no later one; null if
-   * events come at this moment. A read that waits has been begun after all earlier events were
-   * added.
+   * Returns the name of an event up to which all events were added, and no later one, if no event
+   * is added before the result is there; null if events come at this moment, or the daemon does not
+   * answer in time. A read that waits has been begun after all earlier events were added.
    */
-  place(): string | null {
-    if (this.#isClosed) return null;
+  async place(): Promise<string | null> {
+    return (await this.#ask(() => this.#readPlace())) ?? null;
+  }
+
+  async #readPlace(): Promise<string | null> {
     try {
-      const name = readlinkSync(`${this.mount}/log/tail`);
-      const status = readStatusFile(this.#directory);
+      const name = await readlink(`${this.mount}/log/tail`);
+      const status = parseStatus(await readFile(`${this.#directory}/.status`, 'utf8'));
       return status.get('WAITING') === '1' && status.get('PENDING') === '0' ? name : null;
     } catch (error) {
       // ENOENT: no event has come yet.
@@ -124,11 +133,37 @@ export class LocalEvents {
     }
   }
 
-  /** Ends the reading, and removes the directory: a read that waits ends with it. */
-  close(): void {
-    if (this.#isClosed) return;
+  /** @throws DaemonEndedError if the mount is unmounted */
+  async check(): Promise<void> {
+    await this.#ask(() => this.#identity.check());
+  }
+
+  /** Makes a call unless an earlier one waits. @returns undefined if it takes too long */
+  async #ask<Result>(call: () => Promise<Result>): Promise<Result | undefined> {
+    if (this.#isClosed || this.#isAsking) return undefined;
+    this.#isAsking = true;
+    return inTime(
+      call().finally(() => (this.#isAsking = false)),
+      ANSWER_MS,
+    );
+  }
+
+  /**
+   * Ends the reading, and removes the directory: a read that waits ends with it.
+   *
+   * @returns false if the daemon does not answer: a thread of this process waits for it
+   */
+  async close(): Promise<boolean> {
+    if (this.#isClosed) return true;
     this.#isClosed = true;
-    removeOwnDirectory(this.#directory);
+    if (this.#isAsking) return false;
+    const removed = rmdir(this.#directory).catch(() => undefined);
+    return (
+      (await inTime(
+        removed.then(() => true),
+        ANSWER_MS,
+      )) ?? false
+    );
   }
 }
 

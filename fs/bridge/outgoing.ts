@@ -12,6 +12,7 @@ import { History, MESSAGE_LIMITS, type Message } from './protocol/history.js';
 import { answerTopic, eventTopic, stateTopic } from './protocol/names.js';
 import { type EndedSession, MOST_ENDED, type Question, stateText } from './protocol/state.js';
 import { type Unacknowledged, UnacknowledgedMessages } from './protocol/unacknowledged.js';
+import { Places } from './files/places.js';
 import type { Place, Saved } from './files/saved.js';
 
 /** The most hosts whose questions wait. */
@@ -28,10 +29,7 @@ export class Outgoing {
   #ended: readonly EndedSession[];
   #history: History;
   #local: LocalEvents | null = null;
-  /** The place that is saved: the broker has all events up to it. */
-  #place: Place | null = null;
-  /** A later place, up to which the broker does not have all events yet. */
-  #nextPlace: Place | null = null;
+  readonly #places = new Places();
   readonly #unacknowledged = new UnacknowledgedMessages();
   /** The questions without an answer, by asker. */
   readonly #questions = new Map<string, Question>();
@@ -94,7 +92,7 @@ export class Outgoing {
     this.#history = new History(this.options.history, place.seq + 1);
     this.#history.acknowledge(saved.acknowledged + 1);
     this.#history.rewind();
-    this.#place = place;
+    this.#places.saved = place;
     return true;
   }
 
@@ -256,21 +254,12 @@ export class Outgoing {
 
   /** Whether the saved place is behind all events that the broker has. */
   get isSaved(): boolean {
-    const { acknowledged } = this.#history;
-    return this.#local === null || acknowledged <= (this.#place?.seq ?? 0);
+    return this.#local === null || this.#places.isAt(this.#history.acknowledged);
   }
 
   /** Returns the fields of the file, to be saved now. */
-  saved(): Omit<Saved, 'version'> {
-    const { acknowledged } = this.#history;
-    if (this.#nextPlace === null && this.#place?.seq !== this.#history.next - 1) {
-      const name = this.#local?.place() ?? null;
-      if (name !== null) this.#nextPlace = { name, seq: this.#history.next - 1 };
-    }
-    if (this.#nextPlace !== null && acknowledged >= this.#nextPlace.seq) {
-      this.#place = this.#nextPlace;
-      this.#nextPlace = null;
-    }
+  async saved(): Promise<Omit<Saved, 'version'>> {
+    if (this.#local !== null) await this.#places.look(this.#history, this.#local);
     return {
       host: this.options.host,
       machine: this.machine,
@@ -280,21 +269,21 @@ export class Outgoing {
       filter: this.options.out?.filter.text ?? '',
       mount: this.options.out?.mount ?? '',
       identity: this.#mount,
-      acknowledged,
+      acknowledged: this.#history.acknowledged,
       next: this.#history.next,
-      place: this.#place,
+      place: this.#places.saved,
       ended: this.#ended,
     };
   }
 
   /** @throws DaemonEndedError if the local mount is unmounted */
-  checkMount(): void {
-    this.#local?.identity.check();
+  async checkMount(): Promise<void> {
+    await this.#local?.check();
   }
 
-  /** Ends the reading of local events. */
-  close(): void {
+  /** Ends the reading of local events. @returns false if the mount's daemon does not answer */
+  async close(): Promise<boolean> {
     this.#pace.reset();
-    this.#local?.close();
+    return (await this.#local?.close()) ?? true;
   }
 }

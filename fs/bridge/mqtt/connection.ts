@@ -5,12 +5,13 @@
  * a ping, nor to a message. It wakes up for nothing else than the ping of each keep-alive time.
  */
 import type { Socket } from 'node:net';
-import type { IConnackPacket, IDisconnectPacket, IPublishPacket, Packet } from 'mqtt-packet';
+import type { IConnackPacket, IPublishPacket, Packet } from 'mqtt-packet';
 import type { Broker } from './broker.js';
 import { CLOSED_AT_ONCE, failureText } from './failures.js';
 import { InFlight } from './in-flight.js';
 import type { Arrived, Outgoing, Waiting, Will } from './messages.js';
 import { publishPacket } from './publish-packet.js';
+import { Reading } from './reading.js';
 import { reasonText } from './reasons.js';
 
 /** The functions of the package mqtt-packet. */
@@ -18,15 +19,18 @@ export type Codec = typeof import('mqtt-packet');
 
 const VERSION = { protocolVersion: 5 } as const;
 const CONNECT_TIMEOUT_MS = 10_000;
+/** How long the broker may take to read the last packets, in ms. */
+const GOODBYE_MS = 2000;
 /** The most bytes that a packet of the broker may have. */
 const MOST_PACKET = 128 * 1024;
 /** How many messages may wait for the broker's acknowledgement. */
 const MOST_IN_FLIGHT = 32;
-/** MQTT 5, 3.2.2.3.3: what a broker takes that names no other number. */
-const MOST_RECEIVED = 65_535;
+/** Beyond it messages wait: a packet's number has 16 bits, and requests need numbers too. */
+const MOST_RECEIVED = 32_768;
 /** The least payload that a broker must take, and room for topic and properties. */
 const LEAST_PAYLOAD = 1024;
 const MOST_HEADER = 1024;
+const NO_ANSWER = `no answer within ${CONNECT_TIMEOUT_MS / 1000} s (check the host and the port)`;
 const CLOSED = 'the broker has closed the connection';
 /** MQTT 5, 2.4: reason codes from here on are failures. */
 const FAILURES = 0x80;
@@ -60,6 +64,7 @@ export interface ConnectionOptions {
 /** A connection. */
 export class Connection {
   readonly #socket: Socket;
+  readonly reading: Reading;
   readonly #timer: NodeJS.Timeout;
   #ping: NodeJS.Timeout | null = null;
   readonly #inFlight = new InFlight();
@@ -87,11 +92,8 @@ export class Connection {
     this.#keepAliveMs = options.keepAlive * 1000;
     const password = broker.password();
     this.#socket = broker.open();
-    this.#timer = setTimeout(
-      () =>
-        this.#end(`no answer within ${CONNECT_TIMEOUT_MS / 1000} s (check the host and the port)`),
-      CONNECT_TIMEOUT_MS,
-    );
+    this.reading = new Reading(this.#socket, this.#keepAliveMs);
+    this.#timer = setTimeout(() => this.#end(NO_ANSWER), CONNECT_TIMEOUT_MS);
     const parser = codec.parser(VERSION);
     parser.on('packet', (packet) => {
       this.#unparsed = 0;
@@ -117,11 +119,6 @@ export class Connection {
     return this.#isOpen ? this.#most - this.#inFlight.size - this.#waiting.length : 0;
   }
 
-  /** How many messages wait for the broker. */
-  get inFlight(): number {
-    return this.#inFlight.size;
-  }
-
   /**
    * Sends a message with QoS 1, at once or when the broker takes one more.
    *
@@ -139,7 +136,7 @@ export class Connection {
   #send({ message, done, refused }: Waiting): void {
     const messageId = this.#inFlight.add({
       ...{ topic: message.topic, isMessage: true, sentMs: performance.now(), done },
-      ...(refused !== undefined && { refused }),
+      ...(refused && { refused }),
     });
     this.#socket.write(publishPacket(message, messageId));
   }
@@ -224,17 +221,18 @@ export class Connection {
         this.#awaitsPong = false;
         return;
       case 'disconnect':
-        return this.#end(this.#farewell(packet));
+        return this.#end(`the broker ends the connection: ${reasonText(packet.reasonCode ?? 0)}`);
       default:
         return this.#end(`unexpected packet ${packet.cmd}`);
     }
   }
 
   #accepted({ reasonCode = 0, properties }: IConnackPacket): void {
+    if (this.#isOpen) return this.#end('the broker accepts the connection twice');
     if (reasonCode !== 0) return this.#end(`the broker refuses: ${reasonText(reasonCode)}`);
     clearTimeout(this.#timer);
     this.#isOpen = true;
-    this.#receiveMaximum = properties?.receiveMaximum ?? MOST_RECEIVED;
+    this.#receiveMaximum = Math.min(properties?.receiveMaximum ?? MOST_RECEIVED, MOST_RECEIVED);
     this.#most = Math.min(MOST_IN_FLIGHT, this.#receiveMaximum);
     if (properties?.maximumPacketSize !== undefined)
       this.mostPayload = Math.max(LEAST_PAYLOAD, properties.maximumPacketSize - MOST_HEADER);
@@ -242,10 +240,6 @@ export class Connection {
       this.#keepAliveMs = properties.serverKeepAlive * 1000;
     this.#ping = setInterval(() => this.#beat(), this.#keepAliveMs);
     this.events.opened();
-  }
-
-  #farewell({ reasonCode = 0 }: IDisconnectPacket): string {
-    return `the broker ends the connection: ${reasonText(reasonCode)}`;
   }
 
   /** Sends a ping, unless an earlier one or a message has no answer yet. */
@@ -286,9 +280,14 @@ export class Connection {
     this.#isEnded = true;
     this.#isOpen = false;
     clearTimeout(this.#timer);
+    this.reading.end();
     if (this.#ping !== null) clearInterval(this.#ping);
-    if (isPolite) this.#socket.end(() => this.#socket.destroy());
-    else this.#socket.destroy();
+    const destroy = (): unknown => this.#socket.destroy();
+    if (!isPolite) destroy();
+    else {
+      this.#socket.end(destroy);
+      setTimeout(destroy, GOODBYE_MS).unref(); // of a broker that reads nothing
+    }
     this.events.closed(reason);
   }
 }

@@ -25,7 +25,11 @@ const REASONS: Readonly<Record<number, string>> = {
   0x99: 'Payload format invalid',
   0x9a: 'Retain not supported (use a broker that keeps retained messages)',
   0x9b: 'QoS not supported (use a broker with QoS 1)',
+  0x9c: 'Use another server (name it by --broker)',
+  0x9d: 'Server moved (name the new one by --broker)',
   0x9f: 'Connection rate exceeded',
+  0xa0: 'Maximum connect time',
+  0xa2: 'Wildcard subscriptions not supported (use a broker that has them)',
 };
 
 /** Returns the meaning of a reason code, with a remedy if there is one. */

@@ -26,6 +26,8 @@ const MOST_HELD = 64 * 1024 * 1024;
 export interface FleetSink extends HostSink {
   /** The events of a host are wanted, or no longer. */
   want(host: string, isWanted: boolean): void;
+  /** Whether no more events are taken now: they are missing, and asked for later. */
+  isFull(): boolean;
 }
 
 /** The other hosts. */
@@ -63,6 +65,7 @@ export class Fleet {
   /** When {@link tick} is due, in ms; Infinity if nothing waits. */
   get due(): number {
     let due = this.#confirmBy;
+    if (this.sink.isFull()) return due;
     for (const host of this.#waiting) due = Math.min(due, host.due);
     return due;
   }
@@ -100,7 +103,7 @@ export class Fleet {
   /** Takes a host's events, or its answer. */
   takeMessage(name: string, message: EventMessage, nowMs: number): void {
     const host = this.#hosts.get(name);
-    if (host === undefined) return;
+    if (host === undefined || this.sink.isFull()) return;
     host.takeMessage(message, nowMs);
     this.#note(host);
   }
@@ -128,6 +131,7 @@ export class Fleet {
         this.#note(host);
       }
     }
+    if (this.sink.isFull()) return;
     for (const host of [...this.#waiting]) {
       host.tick(nowMs);
       this.#note(host);

@@ -120,6 +120,7 @@ function noting(): { sink: FleetSink; said: string[] } {
     lost: note('lost'),
     ask: note('ask'),
     want: note('want'),
+    isFull: () => false,
   };
   return { sink, said };
 }

@@ -1,4 +1,5 @@
 /** `eventfs bridge`: joins the mounts of many hosts through a broker. */
+import { exitNow } from '#native';
 import { Bridge } from '../../../bridge/bridge.js';
 import { takeAllReasons } from '../../../bridge/mqtt/codec.js';
 import type { Codec } from '../../../bridge/mqtt/connection.js';
@@ -32,16 +33,19 @@ export async function bridge(given: BridgeArguments): Promise<void> {
   if (options.out !== undefined)
     adviseOnFilter('bridge', options.out.filter, (text) => log.warn(text));
   const codec = await loadCodec();
-  const error = await runUntilStopped(options, codec, log, given.readyFd);
+  const { error, isEnded } = await runUntilStopped(options, codec, log, given.readyFd);
   log.close();
   if (error !== null) process.exitCode = explain(error, 'bridge', (text) => log.error(text));
+  // Node's own exit would wait for the thread that waits for the daemon of a mount.
+  if (!isEnded) exitNow(Number(process.exitCode ?? 0));
 }
 
 /**
  * Runs a bridge until a signal ends it.
  *
  * @param readyFd the descriptor that gets a newline once it runs
- * @returns the error of a mount that has ended; null after a signal
+ * @returns the error of a mount that has ended, null after a signal; and whether no thread of this
+ *   process waits for a daemon that hangs
  * @throws UserError if a mount, the state directory or the descriptor refuses
  */
 async function runUntilStopped(
@@ -49,13 +53,15 @@ async function runUntilStopped(
   codec: Codec,
   log: LineLogger,
   readyFd: number | undefined,
-): Promise<unknown> {
+): Promise<{ readonly error: unknown; readonly isEnded: boolean }> {
   let fail = (_error: unknown): void => undefined;
   const failed = new Promise<unknown>((done) => (fail = done));
   const stopped = new Promise<null>((done) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => done(null));
   });
   let running: Bridge | null = null;
+  let isEnded: boolean;
+  let error: unknown;
   // The socket first: a second bridge must not touch the state of the first.
   const socket = new StatusSocket(new SavedFile(options.stateDirectory).directory, () =>
     statusOf(running!, options),
@@ -68,11 +74,12 @@ async function runUntilStopped(
     running.start();
     tellSystemd('READY=1');
     if (readyFd !== undefined) tellReady(readyFd);
-    return await Promise.race([failed, stopped]);
+    error = await Promise.race([failed, stopped]);
   } finally {
-    await running?.stop();
+    isEnded = (await running?.stop()) ?? true;
     socket.close();
   }
+  return { error, isEnded };
 }
 
 /** Finds the mounts. @throws UserError if one is not served, or both are one */
