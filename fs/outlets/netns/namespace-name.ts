@@ -106,9 +106,10 @@ export class NamespaceName {
     if (identityAt(file) !== this.identity) setImmediate(check);
   }
 
-  /** The pidfd stays: the keeper may not have it yet, and tells the next daemon of the end. */
+  /** A kept pidfd stays: the keeper may not have it yet, and tells the next daemon of the end. */
   #gone(why: string): void {
-    this.#stopWatch();
+    if (this.#kept === null) this.close();
+    else this.#stopWatch();
     this.onGone(why);
   }
 
