@@ -11,6 +11,11 @@ export class Losses {
   /** Ascending positions. A loss comes before all entries at or after it. Parallel to `#counts`. */
   #places: number[] = [];
   #counts: number[] = [];
+  /**
+   * The text of all losses but the first and the last; null if it is to be made anew. A user may
+   * have hundreds of queues with hundreds of losses each, and each event may add one to all.
+   */
+  #middle: string | null = null;
 
   /** The number of places at which events are missing. */
   get size(): number {
@@ -27,6 +32,8 @@ export class Losses {
     this.untold += count;
     if (this.#places.length > 0 && this.#places[0] <= position) this.#counts[0] += count;
     else {
+      if (this.#middle !== null && this.#places.length > 1)
+        this.#middle = `${this.#textOf(0)} ${this.#middle}`;
       this.#places.unshift(position);
       this.#counts.unshift(count);
     }
@@ -42,6 +49,7 @@ export class Losses {
     const last = this.#places.length - 1;
     if (last >= 0 && entries.seek(this.#places[last]) < 0) this.#counts[last] += count;
     else {
+      if (this.#middle !== null && last > 0) this.#middle += `${this.#textOf(last)} `;
       this.#places.push(entries.nextPosition);
       this.#counts.push(count);
     }
@@ -66,18 +74,34 @@ export class Losses {
     let told = 0;
     while (told < this.#places.length && this.#places[told] <= position)
       this.untold -= this.#counts[told++];
+    this.#middle = null;
     this.#places.splice(0, told);
     this.#counts.splice(0, told);
   }
 
   /** Returns the losses as text: `position count ...`. */
   toText(): string {
-    return this.#places.map((place, i) => `${place} ${this.#counts[i]}`).join(' ');
+    const last = this.#places.length - 1;
+    if (last < 0) return '';
+    if (last === 0) return this.#textOf(0);
+    this.#middle ??= this.#textBetween(last);
+    return `${this.#textOf(0)} ${this.#middle}${this.#textOf(last)}`;
+  }
+
+  #textOf(n: number): string {
+    return `${this.#places[n]} ${this.#counts[n]}`;
+  }
+
+  #textBetween(last: number): string {
+    let text = '';
+    for (let n = 1; n < last; n++) text += `${this.#textOf(n)} `;
+    return text;
   }
 
   /** Takes up losses that `toText` has written. */
   restore(text: string): void {
     if (text === '') return;
+    this.#middle = null;
     const numbers = text.split(' ').map(Number);
     for (let i = 0; i < numbers.length; i += 2) {
       this.#places.push(numbers[i]);
@@ -99,6 +123,7 @@ export class Losses {
         counts.push(this.#counts[i]);
       }
     }
+    this.#middle = null;
     this.#places = places;
     this.#counts = counts;
   }
