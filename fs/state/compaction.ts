@@ -4,7 +4,6 @@
  */
 import { clock } from '../shared/clock.js';
 import type { Journal } from './journal.js';
-import type { Recorded } from './recorder.js';
 
 /** How many things one step copies at most: about 10 us of work if they are small. */
 const THINGS_A_STEP = 16;
@@ -17,6 +16,14 @@ const WORDS_A_STEP = 2048;
 const COPIED_A_WORD = 8;
 /** How long one request copies at most, in milliseconds. */
 const MOST_MS = 1;
+
+/** A thing whose state is recorded. */
+export interface Recorded {
+  /** Whether the next commit records it. */
+  isMarked: boolean;
+  /** Writes the records of the thing as it is now: its drop, if it has ended. */
+  record(journal: Journal): void;
+}
 
 /** The compaction of one journal. */
 export class Compaction {

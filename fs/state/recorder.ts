@@ -4,18 +4,12 @@
  *
  *   changed(thing) ... linked(...) ... reply(...) --commit--> the reply goes out --sent-->
  */
-import { Compaction } from './compaction.js';
+import { Compaction, type Recorded } from './compaction.js';
 import { DROP_BIT, type Journal } from './journal.js';
 import { Kind } from './schema.js';
 import { type RecordedText, recordText } from './text-record.js';
 
-/** A thing whose state is recorded. */
-export interface Recorded {
-  /** Whether the next commit records it. */
-  isMarked: boolean;
-  /** Writes the records of the thing as it is now: its drop, if it has ended. */
-  record(journal: Journal): void;
-}
+export type { Recorded } from './compaction.js';
 
 const NO_OTHERS = new Int32Array(0);
 
