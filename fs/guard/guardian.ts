@@ -54,6 +54,8 @@ export class Guardian implements Holder {
   #yieldAsked: string | null = null;
   /** The descriptors to keep, by name, once this daemon serves; -1 for one to drop. */
   readonly #later = new Map<string, number>();
+  /** Whether the last daemon has died: known once this one serves. */
+  hasFollowedDeath = false;
   #restarts = 0;
   #reloads = 0;
   #hasStandby = false;
@@ -241,7 +243,8 @@ export class Guardian implements Holder {
     const ending = words.join(' ');
     this.#restarts = Number(restarts);
     this.#reloads = Number(reloads);
-    if (ending !== '')
+    this.hasFollowedDeath = ending !== '';
+    if (this.hasFollowedDeath)
       this.logger.warn(`the daemon ${ending}; this one goes on (restart ${restarts})`);
   }
 

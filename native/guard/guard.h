@@ -17,7 +17,7 @@
  *   end.c              RESEND, and the end of the mount
  *   left.c             a reply that a daemon has left
  *   mounts.c           the places of the mount
- *   supervisor.c       sd_notify(3) for the daemon
+ *   supervisor.c       sd_notify(3) for the daemon, and syslog(3)
  */
 #pragma once
 
@@ -72,7 +72,7 @@ struct options {
   int deaths;
   uint64_t within_ms;
   uint64_t start_ms, take_ms, yield_ms, stop_ms; /* time limits */
-  bool standby, json;
+  bool standby, json, syslog;
   char **command;
 };
 extern struct options options;
@@ -215,6 +215,8 @@ bool detach_one(bool (*detach)(const char *path));
 void send_left_reply(int device);
 
 /* supervisor.c */
+/* Sends a line to /dev/log, or drops it: nothing waits for a syslog daemon. */
+void write_syslog(const char *level, const char *line);
 void find_supervisor(void);
 void notify_supervisor(const char *state);
 /* The time limit for pings of the daemon; 0: none. */

@@ -70,7 +70,8 @@ void say(const char *level, const char *format, ...) {
   vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
   if (!options.json) {
-    write_line(line, snprintf(line, sizeof line, "eventfs: mount: %s\n", text));
+    if (options.syslog && is_ready) write_syslog(level, text);
+    else write_line(line, snprintf(line, sizeof line, "eventfs: mount: %s\n", text));
     return;
   }
   struct timespec now;
@@ -79,9 +80,15 @@ void say(const char *level, const char *format, ...) {
   clock_gettime(CLOCK_REALTIME, &now);
   strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%S", gmtime_r(&now.tv_sec, &parts));
   escape(escaped, sizeof escaped, text);
-  const char *form = "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"pid\":%d,\"msg\":\"%s\"}\n";
-  write_line(line, snprintf(line, sizeof line, form, time, now.tv_nsec / 1000000, level, getpid(),
-                            escaped));
+  const char *form = "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"pid\":%d,\"msg\":\"%s\"}";
+  int length =
+      snprintf(line, sizeof line - 1, form, time, now.tv_nsec / 1000000, level, getpid(), escaped);
+  if (options.syslog && is_ready) {
+    write_syslog(level, line);
+    return;
+  }
+  line[length++] = '\n';
+  write_line(line, length);
 }
 
 static int usage(void) {
@@ -107,6 +114,7 @@ static bool parse(char **arguments) {
     }
     if (strcmp(name, "--standby") == 0) options.standby = true;
     else if (strcmp(name, "--json") == 0) options.json = true;
+    else if (strcmp(name, "--syslog") == 0) options.syslog = true;
     else if (*++arguments == NULL) return false;
     else if (strcmp(name, "--mount") == 0) options.mount = *arguments;
     else if (strcmp(name, "--socket") == 0) options.socket = *arguments;

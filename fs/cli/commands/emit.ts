@@ -7,6 +7,7 @@
  */
 import { type StatsFs, close, constants, open, readFileSync, statfs, write } from 'node:fs';
 import { PUBLISH_HINTS } from '../../client/publish-hints.js';
+import { argumentBytes } from '../../shared/argument-bytes.js';
 import { NotServedError, UsageError, UserError, isSystemError } from '../../shared/errors.js';
 import { FUSE_SUPER_MAGIC } from '../../shared/kernel/mountinfo.js';
 import { deviceVariables } from '../device-variables.js';
@@ -217,7 +218,7 @@ function collect(properties: readonly string[], environment: boolean): Map<strin
       : [];
   const all = deviceVariables(inherited.map(split));
   for (const property of properties) {
-    const [key, value] = split(Buffer.from(property).toString('latin1'));
+    const [key, value] = split(argumentBytes(property));
     if (key === '') throw new UsageError(`${property}: an argument must be KEY=VALUE, or - alone`);
     all.set(key, value);
   }

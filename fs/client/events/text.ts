@@ -4,6 +4,7 @@
  */
 import { Filter, FilterError } from '../../uevent/filter/filter.js';
 import { EventValues, type Properties } from '../../uevent/values.js';
+import { argumentBytes } from '../../shared/argument-bytes.js';
 import { UsageError } from '../../shared/errors.js';
 import { LF } from '../../shared/ascii.js';
 
@@ -91,7 +92,7 @@ export function parseEvent(text: string, source?: string): EventText {
  */
 export function parseFilter(typed: string): Filter {
   try {
-    return Filter.parse(Buffer.from(typed, 'utf8').toString('latin1'));
+    return Filter.parse(argumentBytes(typed));
   } catch (error) {
     if (error instanceof FilterError) throw new UsageError(`bad filter: ${error.message}`);
     throw error;

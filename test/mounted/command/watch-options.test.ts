@@ -98,6 +98,15 @@ command('prints JSON that fits its schema: times, source, queue and loss', async
   await child.stop();
 });
 
+command('takes a filter that is not UTF-8', async () => {
+  const since = statusOf(`${daemon.path}/log`).SEQNUM;
+  const bytes = Buffer.from('add@/bytes\nN=caf\xe9\n', 'latin1');
+  publish(daemon.path, eventText('/bytes', { N: 'caf\uFFFD' }), bytes);
+  const script = 'exec "$1" watch --mount "$2" --since "$3" --count 1 "$(printf "N==caf\\351")"';
+  const { out } = await run(['sh', '-c', script, 'sh', EVENTFS, daemon.path, since]);
+  assert.match(out, ' /bytes\n');
+});
+
 command('has the source from the daemon, whatever a publisher writes', async () => {
   const filter = 'KERNEL==null|imitated';
   const since = statusOf(`${daemon.path}/log`).SEQNUM;

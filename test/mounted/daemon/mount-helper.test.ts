@@ -292,6 +292,27 @@ print(s.recv(4096).decode())' $pid
   );
 });
 
+helper('tells /dev/log of deaths under a guardian, and why the guardian ends', async () => {
+  const { out, err } = await inNamespace(`${PRELUDE}
+    mkdir $tmp/dev; cp -a /dev/fuse /dev/null /dev/urandom $tmp/dev/; mount --bind $tmp/dev /dev
+    ${EVENTFS} none $tmp/m -o source=none,guard,guard_limit=2:100
+    python3 -c '
+import os, socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.settimeout(10)
+s.bind("/dev/log")
+for n in range(2):
+    status = dict(line.split("=", 1) for line in open(sys.argv[1]).read().splitlines())
+    os.kill(int(status["DAEMON"]), 9)
+    print(s.recv(4096).decode())' $tmp/m/log/.status`);
+  const head = '<%>[A-Z][a-z]{2} [ 123]\\d \\d\\d:\\d\\d:\\d\\d eventfs\\[\\d+\\]: ';
+  const lines = [
+    `${head.replace('%', '28')}the daemon was killed by signal 9 .* \\(restart 1\\)`,
+    `${head.replace('%', '27')}.*/m: the guardian gives up and unmounts: 2 daemons .*`,
+  ];
+  assert.match(out, new RegExp(`^${lines.join('\n')}\n$`), err);
+});
+
 helper('ends its daemon if SIGTERM comes before the daemon is ready', async () => {
   const path = mountPoint();
   const bin = join(scratch(), 'bin');

@@ -1,9 +1,10 @@
 /** `eventfs reload` and the standby: another daemon takes over from one that lives. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { Actor, childrenOf } from '../../support/clients/actor.js';
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
 import { type Daemon, hasSaid, isMounted, run, until, within } from '../../support/mount/daemon.js';
+import { configured } from '../../support/mount/config.js';
 import { suite } from '../../support/runner/suite.js';
 import {
   InstalledVersion,
@@ -207,6 +208,30 @@ standby('starts anew after SIGHUP and before a reload', async () => {
   assert.is((await eventfs('reload', path)).code, 0);
   await hasSaid(guarded, /a newer version/);
   assert.is(await within(10_000, guarded.stop(), 'the guardian did not end'), 0);
+});
+
+standby('applies the settings that SIGHUP had applied before a death', async () => {
+  const args = configured('');
+  const file = args[args.indexOf('--config') + 1];
+  const guarded = await startGuarded(['--standby', ...args]);
+  const { path } = guarded;
+  await untilStandby(path);
+  // `mount -o remount` sends SIGHUP to the daemon: the guardian and the standby do not notice
+  writeFileSync(file, 'list_links = true\n');
+  process.kill(await daemonPid(path), 'SIGHUP');
+  const isListed = (): boolean => readdirSync(path).includes('stream');
+  await until(isListed, 'SIGHUP has no effect');
+  writeFileSync(file, 'no settings at all\n');
+  await killDaemon(path);
+  await until(isListed, 'the settings are those from before SIGHUP');
+  // a reload reads the file, and forgets them
+  writeFileSync(file, '');
+  assert.is((await eventfs('reload', path)).code, 0);
+  writeFileSync(file, 'no settings at all\n');
+  await killDaemon(path);
+  await until(() => guarded.log().split('the old settings stay').length === 3, 'no complaint');
+  assert.not(isListed());
+  assert.is(await guarded.stop(), 0);
 });
 
 reload.run();

@@ -20,6 +20,7 @@ import {
   hasSaid,
 } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
+import { daemonPid, killDaemon, startGuarded } from '../guard/common.js';
 import { Watcher } from '../../support/clients/watcher.js';
 
 const MNT_DETACH = 2;
@@ -142,6 +143,20 @@ moved(
     });
   },
 );
+
+moved('that was moved is found by its guardian, and the guardian by eventfs reload', async () => {
+  await within(['old', 'new'], async (at) => {
+    const guarded = await startGuarded(['--guard-limit', '2:100'], join(at, 'old'));
+    const path = join(at, 'new/a b');
+    mkdirSync(path);
+    mountFilesystem(guarded.path, path, '', MS_MOVE, '');
+    assert.match((await run([process.execPath, EVENTFS, 'reload', path])).out, / serves .*a b\n$/);
+    await killDaemon(path);
+    process.kill(await daemonPid(path), 'SIGKILL');
+    assert.is(await guarded.ended, 1);
+    assert.equal(below(at), []);
+  });
+});
 
 /**
  * Second mounts of the same filesystem. The last one is below the first: umount2(2) of its path

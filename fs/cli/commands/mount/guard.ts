@@ -26,6 +26,7 @@ export interface GuardOptions {
   readonly transport: TransportName;
   readonly readyFd?: number;
   readonly logJson?: boolean;
+  readonly syslog?: boolean;
   readonly guard?: boolean;
   readonly standby?: boolean;
   readonly guardLimit: string;
@@ -94,6 +95,7 @@ export async function becomeGuardian(path: string, options: GuardOptions): Promi
     ...['--deadline', String(options.guardDeadline)],
     ...(options.standby === true ? ['--standby'] : []),
     ...(options.logJson === true ? ['--json'] : []),
+    ...(options.syslog === true ? ['--syslog'] : []),
     ...(options.readyFd === undefined ? [] : ['--ready-fd', String(options.readyFd)]),
     '--',
     process.execPath,
@@ -218,14 +220,29 @@ export function keepSettings(holder: Holder | undefined, { text }: Configuration
 
 /**
  * Takes the text that SIGHUP had applied before the last daemon died: the file may be invalid by
- * now.
+ * now. A standby has read the file before, maybe before that SIGHUP.
  *
  * @returns null if there was no file, undefined if there was no SIGHUP
  */
 export function takeSettings(holder: Holder | undefined): string | null | undefined {
-  if (!(holder instanceof Guardian) || holder.role !== 'restart') return undefined;
+  if (!(holder instanceof Guardian)) return undefined;
   const kept = takeText(holder, SETTINGS);
   return kept === undefined ? undefined : (JSON.parse(kept) as string | null);
+}
+
+/**
+ * Returns the settings with which a daemon goes on. After a reload it drops those that SIGHUP had
+ * applied: the new daemon has read a valid file.
+ *
+ * @param kept a result of {@link takeSettings}
+ */
+export function settingsAfter(
+  holder: Holder | undefined,
+  kept: string | null | undefined,
+): string | null | undefined {
+  if (holder instanceof Guardian && holder.hasFollowedDeath) return kept;
+  holder?.drop(SETTINGS);
+  return undefined;
 }
 
 /**

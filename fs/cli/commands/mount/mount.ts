@@ -31,6 +31,7 @@ import {
   keepConfiguration,
   ownGuardian,
   refuseGuardConflicts,
+  settingsAfter,
   takeSettings,
   wantsHolder,
 } from './guard.js';
@@ -68,7 +69,10 @@ const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 export async function mount(directory: string, command: Command): Promise<void> {
   const log = new LineLogger('mount', said(command.opts<SaidOptions>()));
   try {
+    const syslog = await syslogOf(command.opts<MountOptions>());
     const guardian = ownGuardian(rateLimited(log));
+    // The program that has started the first daemon no longer reads standard error.
+    if (syslog !== undefined && isReplacement(guardian)) log.sendTo(syslog.toSyslog);
     try {
       const configuration = await configurationOf(command, guardian);
       log.configure(said(configuration.options as unknown as SaidOptions));
@@ -81,6 +85,13 @@ export async function mount(directory: string, command: Command): Promise<void> 
     if (!log.isJson) throw error;
     process.exitCode = explain(error, 'mount', (message) => log.error(message));
   }
+}
+
+/** Loads the way to syslog, which not every mount needs. */
+async function syslogOf({
+  syslog,
+}: MountOptions): Promise<typeof import('../../terminal/syslog.js') | undefined> {
+  return syslog === true ? import('../../terminal/syslog.js') : undefined;
 }
 
 /** Returns the daemon's options for those of the command and the configuration. */
@@ -167,7 +178,7 @@ async function run(
   const options = configuration.options as unknown as MountOptions;
   const trace = new Trace((kind, text, fields) => log.trace(kind, text, fields));
   trace.set(options.debug ?? []);
-  const syslog = options.syslog === true ? await import('../../terminal/syslog.js') : undefined;
+  const syslog = await syslogOf(options);
   const daemon = new (await loadDaemon(holder !== undefined))({
     ...daemonOptions(path, options, configuration, logger, trace),
     ...held,
@@ -214,7 +225,7 @@ async function run(
   }
   if (isToStop) return stop();
   keepConfiguration(holder, configuration);
-  if (isReplacement(holder)) goOn(settings, kept);
+  if (isReplacement(holder)) goOn(settings, settingsAfter(holder, kept));
   logger.debug(`${path}: the driver ${options.driver} serves it`);
   tellSystemd('READY=1');
   pingWatchdog();

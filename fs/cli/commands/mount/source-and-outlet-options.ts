@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { NetnsPlace, SocketPlace, SourceName } from '../../../daemon/options.js';
 import { accountId } from '../../../daemon/config/account-ids.js';
+import { argumentBytes } from '../../../shared/argument-bytes.js';
 import { Filter, FilterError } from '../../../uevent/filter/filter.js';
 
 /** Adds the options to a command. */
@@ -104,7 +105,9 @@ const NETNS_DIRECTORY = '/run/netns';
 function collectNetns(text: string, before: readonly NetnsPlace[]): readonly NetnsPlace[] {
   const end = text.indexOf('=');
   const name = end < 0 ? text : text.slice(0, end);
-  const filter = end < 0 ? '' : text.slice(end + 1);
+  // the bytes: the parser of filters takes one character a byte
+  const bytes = argumentBytes(text);
+  const filter = end < 0 ? '' : bytes.slice(bytes.indexOf('=') + 1);
   if (name === '' || name === '.' || name === '..' || (name.includes('/') && !name.startsWith('/')))
     throw new InvalidArgumentError(
       'Use PATH or PATH=FILTER, as in /proc/4711/ns/net=SUBSYSTEM==usb.',
