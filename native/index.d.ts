@@ -306,7 +306,7 @@ export class DeathWatch {
   add(pidfd: number, token: number): void;
   /** Removes a pidfd. Does nothing if it is not in the set. */
   remove(pidfd: number): void;
-  /** Whether the process of `pidfd` is dead now (poll(2) with a timeout of 0). */
+  /** Returns whether the process of `pidfd` is dead now (poll(2) with a timeout of 0). */
   isDead(pidfd: number): boolean;
   /**
    * Reports all processes that have died (epoll_wait(2) with a timeout of 0).
@@ -315,7 +315,8 @@ export class DeathWatch {
    */
   drain(): number;
   /**
-   * Does the same, but makes no system call if io_uring's memory shows that no process has died.
+   * Does the same as `drain`, but makes no system call if io_uring's memory shows that no process
+   * has died.
    */
   drainIfDue(): void;
   /** Leaves the event loop and closes the set. */
@@ -422,8 +423,8 @@ export interface FuseChannelOptions {
    */
   onSettle: () => void;
   /**
-   * The kernel has rejected a reply, and the channel has failed the request with EIO. Not called
-   * for ENOENT: the request is gone because its caller was killed.
+   * Called when the kernel has rejected a reply, and the channel has failed the request with EIO.
+   * Not called for ENOENT: the request is gone because its caller was killed.
    *
    * @param errno EINVAL for a malformed reply; ENOMSG if `onRequest` has returned without the reply
    *   that the caller waits for
@@ -431,7 +432,7 @@ export interface FuseChannelOptions {
    */
   onRefused: (errno: number, isParked: boolean) => void;
   /**
-   * Requests may wait in the kernel that no reply releases. Called once until `starvedQueue`
+   * Called when requests may wait in the kernel that no reply releases: once until `starvedQueue`
    * returns
    * -1.
    */
@@ -441,14 +442,14 @@ export interface FuseChannelOptions {
   /** The bound of `onRequest`: if it hangs, the channel answers EIO. */
   hang: HangOptions;
   /**
-   * `onRequest` has returned after the channel had answered its request with EIO. The reply is
-   * dropped; if the request is parked, it is to be ended.
+   * Called when `onRequest` has returned after the channel had answered its request with EIO. The
+   * reply is dropped; if the request is parked, it is to be ended.
    *
    * @param ms how long `onRequest` has run, at least, in milliseconds
    */
   onHung: (ms: number) => void;
   /**
-   * The connection is over, and the channel is closed.
+   * Called when the connection is over, and the channel is closed.
    *
    * @param errno ENODEV after an unmount, ECONNABORTED after an abort
    */
@@ -516,7 +517,7 @@ export class FuseChannel {
    * @returns false if io_uring is not available; then INIT must not ask for it
    */
   prepareRing(queues: number, payloadBytes: number): boolean;
-  /** Whether requests come through io_uring. */
+  /** Returns whether requests come through io_uring. */
   usesRing(): boolean;
   /**
    * Provides room in io_uring for requests that block.
@@ -579,7 +580,7 @@ export interface UeventSocketOptions {
    */
   headers: Uint8Array;
   /**
-   * `count` datagrams are in `data`.
+   * Called when `count` datagrams are in `data`.
    *
    * @param overrun whether the kernel has dropped messages since the last call (ENOBUFS); they
    *   belong between these datagrams and the next
@@ -669,7 +670,7 @@ export const InjectionWord: {
 };
 
 /**
- * Has the kernel send uevents to the uevent group of a socket's network namespace
+ * Makes the kernel send uevents to the uevent group of a socket's network namespace
  * (lib/kobject_uevent.c, uevent_net_rcv_skb; Linux 4.18). The kernel adds a SEQNUM to each. Its
  * clients see it as the sender (nl_pid 0). It rejects a message of more than 2 KiB (EINVAL). A
  * client whose socket is full loses the message, and its own socket reports that (ENOBUFS). Never
@@ -714,7 +715,8 @@ export interface ReadinessOptions {
   /** Room for groups of {@link ReadyWord}. */
   ready: Uint32Array;
   /**
-   * `ready` describes `count` descriptors. Called again until they are not ready: level-triggered.
+   * Called when `ready` describes `count` descriptors; called again until they are not ready:
+   * level-triggered.
    */
   onReady: (count: number) => void;
 }
@@ -955,7 +957,7 @@ export function mapShared(fd: number, offset: number, length: number): Uint8Arra
 export function mapPrivate(fd: number, offset: number, length: number): Uint8Array;
 
 /**
- * Has the kernel provide the pages of a range now (fallocate(2)). Bytes that are there stay.
+ * Makes the kernel provide the pages of a range now (fallocate(2)). Bytes that are there stay.
  *
  * @param offset in bytes
  * @param length in bytes

@@ -27,9 +27,9 @@ const LOSS_HEADER = Buffer.from('overflow@/eventfs\n');
 export interface LocalSink {
   /** @param record with its empty line; @param weight the number of events that it stands for */
   add(record: Buffer, weight: number): void;
-  /** All events of one read are added. */
+  /** Called when all events of one read are added. */
   settled(): void;
-  /** The mount's daemon has ended, or reading fails. */
+  /** Called when the mount's daemon has ended, or reading fails. */
   failed(error: Error): void;
 }
 

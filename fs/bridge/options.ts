@@ -14,7 +14,7 @@ export interface BridgeOptions {
   readonly out: { readonly mount: string; readonly filter: Filter } | undefined;
   /** The hosts to follow, and the mount for their events; undefined to follow none. */
   readonly in: { readonly mount: string; readonly filter: Filter } | undefined;
-  /** In seconds. */
+  /** The keep-alive time of MQTT, in seconds. */
   readonly keepAlive: number;
   readonly message: MessageLimits;
   readonly history: HistoryLimits;

@@ -42,7 +42,7 @@ export class Presence {
     return this.#name?.state === 'checking' ? this.#name.due : Infinity;
   }
 
-  /** A connection begins. */
+  /** Notes that a connection begins. */
   connected(nowMs: number): void {
     this.#name = new OwnName(this.machine, nowMs, this.waitMs);
   }
@@ -53,7 +53,7 @@ export class Presence {
     connection.publish({ topic, payload: callText(this.machine) }, () => undefined);
   }
 
-  /** The connection has ended. */
+  /** Notes that the connection has ended. */
   disconnected(): void {
     this.#name = null;
   }
@@ -80,7 +80,10 @@ export class Presence {
     });
   }
 
-  /** Does a step, and what follows from it. @param step returns whether to say the state again */
+  /**
+   * Does a step of the name's protocol, and publishes its result.
+   * @param step returns whether to publish the state again
+   */
   #follow(step: (name: OwnName) => boolean): void {
     const name = this.#name;
     const { connection } = this.link();

@@ -113,7 +113,7 @@ type Family = readonly [
 
 const PREFIX = 'eventfs_bridge_';
 
-/** The connection, and the way out. */
+/** Returns the metrics of the connection and of the way out. */
 function outFamilies({
   isConnected,
   name,
@@ -140,7 +140,7 @@ function outFamilies({
   ];
 }
 
-/** The history, and the way in. */
+/** Returns the metrics of the history and of the way in. */
 function moreFamilies({ out, in: from }: BridgeStatus): Family[] {
   return [
     [

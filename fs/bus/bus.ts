@@ -27,8 +27,8 @@ export const HISTORY_LIMITS: QueueLimits = { events: 1024, bytes: 1024 * 1024 };
 export class Bus {
   readonly #listeners: BusListener[] = [];
   /**
-   * The last events by name: `log/` shows them, and `.since` takes them from here. Always younger
-   * than the ring.
+   * The last events by name: `log/` shows them, and `.since` takes them from here. The ring reaches
+   * back at least as far.
    */
   readonly history: Queue<Entry>;
   readonly #seqnums = new SeqnumIndex();
@@ -162,7 +162,7 @@ export class Bus {
   }
 
   /**
-   * Takes up the counters of the last daemon, and its index of SEQNUMs.
+   * Restores the counters of the last daemon, and its index of SEQNUMs.
    * @param events those in the ring, oldest first, with the kernel's last SEQNUM before each
    */
   restore(

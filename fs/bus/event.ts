@@ -44,15 +44,15 @@ export interface Holder {
   bytes: number;
   /** The account that the events are charged to. */
   readonly quota: EventQuota | null;
-  /** Whether the holder must refuse that much more from a user. */
+  /** Returns whether the holder must refuse that much more from a user. */
   refuses(events: number, bytes: number): boolean;
-  /** Whether that much more exceeds the holder's limits. */
+  /** Returns whether that much more exceeds the holder's limits. */
   overflows(events: number, bytes: number): boolean;
   /** Drops the oldest events until that much more fits, or until `growing` has gone itself. */
   makeRoom(events: number, bytes: number, growing?: Event): void;
   /** How many of the holder's links are to incomplete events. */
   incomplete: number;
-  /** An event of the holder is complete from now on. */
+  /** Notes that an event of the holder is complete from now on. */
   becameComplete(): void;
 }
 

@@ -241,7 +241,7 @@ export class Log {
   }
 
   /**
-   * Takes up the ring of the last daemon.
+   * Restores the ring of the last daemon.
    * @param place the log's numbers
    * @param events those in the ring, oldest first, with the weight of all events before each
    */

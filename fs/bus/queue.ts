@@ -209,7 +209,7 @@ export class Queue<E extends Entry> implements Holder {
   /**
    * Renames an entry. The caller must have checked the quota for a longer name.
    * @param name the name that the queue knows the entry by
-   * @param newName a free name, which the entry has already
+   * @param newName a free name; `entry.name` is this name already
    */
   rename(name: string, newName: string): void {
     const longer = newName.length - name.length;
@@ -258,7 +258,7 @@ export class Queue<E extends Entry> implements Holder {
     return this.entries.size - this.incomplete;
   }
 
-  /** An entry of the queue is complete from now on. */
+  /** Notes that an entry of the queue is complete from now on. */
   becameComplete(): void {
     this.#incompleteTo = 0;
     this.onComplete?.();

@@ -49,7 +49,9 @@ export class Rates {
     return this.#rate(count(before), count(subscriber));
   }
 
-  /** A counter that has gone down belongs to another directory of the same name. */
+  /**
+   * Computes a rate. A counter that has gone down belongs to another directory of the same name.
+   */
   #rate(before: number, now: number): Rate {
     return this.#seconds <= 0 || now < before ? undefined : (now - before) / this.#seconds;
   }

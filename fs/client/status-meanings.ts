@@ -28,7 +28,7 @@ type NamedKey = Exclude<
 >;
 type Meanings<Key extends string> = Readonly<Record<Key, string>>;
 
-/** The meanings of the lines of a netlink source. */
+/** Returns the meanings of the lines of a netlink source. */
 function ofSource<Key extends 'KERNEL' | 'UDEV'>(
   key: Key,
   whose: string,
@@ -44,7 +44,7 @@ function ofSource<Key extends 'KERNEL' | 'UDEV'>(
   return meanings as ReturnType<typeof ofSource<Key>>;
 }
 
-/** The meanings of the lines of an outlet that sends to netlink groups. */
+/** Returns the meanings of the lines of an outlet that sends to netlink groups. */
 function ofNetlink<Key extends 'REBROADCAST' | 'UDEV_OUT'>(
   key: Key,
   option: string,
@@ -57,7 +57,7 @@ function ofNetlink<Key extends 'REBROADCAST' | 'UDEV_OUT'>(
   return meanings as ReturnType<typeof ofNetlink<Key>>;
 }
 
-/** The meanings of the lines of a socket outlet. */
+/** Returns the meanings of the lines of a socket outlet. */
 function ofSocket<Key extends 'SOCKET' | 'FDSOCKET'>(
   key: Key,
   option: string,

@@ -75,7 +75,9 @@ function restoreCopy(options: DaemonOptions, fd: number): void {
   if (mapped !== undefined) discardPages(mapped.bytes, 0, mapped.bytes.length);
 }
 
-/** Has the copy keep header and journal as they are: a page that is written to is its own. */
+/**
+ * Keeps header and journal of the copy as they are: the copy owns each page that it has written to.
+ */
 function keepJournal({ bytes, isCopy }: MappedState): void {
   bytes.fill(bytes[0], 0, 1); // the page of the header, before the numbers in it are read
   const layout = StateLayout.open({ bytes, reserve: () => isCopy, discard: () => undefined });

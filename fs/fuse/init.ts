@@ -35,16 +35,16 @@ function bit(n: number): number {
 
 /** The calls by which the session tells the driver of the negotiation. */
 export interface Negotiation {
-  /** The kernel and the daemon have agreed on a version. */
+  /** Called when the kernel and the daemon have agreed on a version. */
   onNegotiated(): void;
   /**
-   * The kernel lacks what eventfs needs.
+   * Called when the kernel lacks what eventfs needs.
    *
    * @param why with a remedy
    */
   onUnsuitable(why: string): void;
   /**
-   * The kernel offers io_uring.
+   * Called when the kernel offers io_uring.
    *
    * @returns whether the driver accepts it; if so, the driver has already set it up
    */

@@ -72,7 +72,7 @@ function makeOwn(path: string): boolean {
   return isOwn(path);
 }
 
-/** Whether a directory is there, and only this user can have put files into it. */
+/** Returns whether a directory is there, and only this user can have put files into it. */
 export function isOwn(path: string): boolean {
   try {
     const found = lstatSync(path);

@@ -26,7 +26,7 @@ export class Descriptors {
     return this.#got.get(name);
   }
 
-  /** Whether the last daemon has left a descriptor of that name. */
+  /** Returns whether the last daemon has left a descriptor of that name. */
   has(name: string): boolean {
     return this.#got.has(name);
   }

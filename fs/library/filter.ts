@@ -46,7 +46,7 @@ export class Filter {
     return Buffer.from(this.#parsed.text, 'latin1').toString();
   }
 
-  /** Whether the filter takes an event of {@link subscribe}. */
+  /** Returns whether the filter takes an event of {@link subscribe}. */
   matches(event: Pick<DeviceEvent, 'bytes'>): boolean {
     const { buffer, byteOffset, byteLength } = event.bytes;
     const parsed = parseEvent(Buffer.from(buffer, byteOffset, byteLength).toString('latin1'));

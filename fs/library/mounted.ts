@@ -11,12 +11,14 @@ export const ANSWER_TIMEOUT_MS = 2000;
 /** The errnos of a mount whose daemon has ended. */
 const ENDED = new Set(['ECONNABORTED', 'ECANCELED', 'ENOTCONN', 'ESTALE']);
 
-/** Whether a system call failed with one of the errnos of a mount whose daemon has ended. */
+/**
+ * Returns whether a system call failed with one of the errnos of a mount whose daemon has ended.
+ */
 export function tellsOfEnd(error: { readonly code: string }): boolean {
   return ENDED.has(error.code);
 }
 
-/** The error of a stream whose daemon has ended. */
+/** Returns the error of a stream whose daemon has ended. */
 export function daemonEnded(path: string): EventfsError {
   return new EventfsError(
     'DAEMON_ENDED',

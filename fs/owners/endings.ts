@@ -64,7 +64,7 @@ export function readEnding({ pid, pidfd }: DeadOwner): Ending {
   return status < 0 ? null : endingOf(status);
 }
 
-/** Whether the process has not been waited for yet. */
+/** Returns whether the process has not been waited for yet. */
 function isUnreaped({ pidfd }: DeadOwner): boolean {
   return system.exitStatus(pidfd) === NOT_REAPED;
 }

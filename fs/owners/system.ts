@@ -10,10 +10,10 @@ import { namespaceOf } from '../shared/kernel/namespaces.js';
 /** The system calls about processes. */
 export interface ProcessSystem {
   newDeathWatch: (options: DeathWatchOptions) => DeathWatch;
-  /** As pidfd_open(2). */
+  /** Makes pidfd_open(2). */
   openPidfd: (pid: number) => number;
   closePidfd: (pidfd: number) => void;
-  /** As `exitStatus` of the addon. */
+  /** Returns a dead process's exit status: `exitStatus` of the addon. */
   exitStatus: (pidfd: number) => number;
   /** Returns the file handle of a pidfd, or an empty text: see fs/owners/pidfd-handle.ts. */
   pidfdHandle: (pidfd: number) => string;
@@ -21,7 +21,7 @@ export interface ProcessSystem {
   openPidfdHandle: (handle: string) => number;
   /** Returns the text of a file of /proc. */
   readWhole: (path: string) => string;
-  /** As `namespaceOf` of fs/shared/kernel/namespaces.ts. */
+  /** Names a namespace of a process: `namespaceOf` of fs/shared/kernel/namespaces.ts. */
   namespaceOf: (id: number | 'self', kind: 'pid' | 'user') => string | undefined;
 }
 

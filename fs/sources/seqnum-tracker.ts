@@ -93,7 +93,7 @@ export class SeqnumTracker {
   }
 
   /**
-   * Takes up what the tracker of another daemon knew.
+   * Restores the knowledge of an earlier daemon's tracker.
    * @param text what `toText` has returned
    * @param nowMs the time in ms: from then on the open numbers grow old
    */

@@ -12,7 +12,7 @@ export interface UeventSink {
   publishUdev(text: UeventText): void;
   /** @param count how many events are lost */
   publishLoss(count: number): void;
-  /** A batch ends. */
+  /** Called at the end of a batch. */
   settle(): void;
 }
 

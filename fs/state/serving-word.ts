@@ -17,13 +17,13 @@ export class ServingWord {
     this.#word = new Int32Array(buffer, byteOffset + AT, 1);
   }
 
-  /** The daemon that serves yields: the next one may take over from now on. */
+  /** Lets the next daemon take over from now on. Called by the daemon that serves. */
   yield(): void {
     Atomics.store(this.#word, 0, Value.yielded);
   }
 
   /**
-   * The daemon that has yielded wants to serve again, without a word of the guardian.
+   * Serves again, without a message of the guardian. Called by the daemon that has yielded.
    * @returns false if the next one has taken over
    */
   takeBack(): boolean {
@@ -32,7 +32,7 @@ export class ServingWord {
   }
 
   /**
-   * The next daemon takes over.
+   * Takes over. Called by the next daemon.
    * @returns false if the old one has taken the mount back
    */
   takeOver(): boolean {

@@ -37,7 +37,7 @@ export class Deliveries {
   readonly #unsettled = new Set<Recipient>();
   /** How many events the directories have lost that have ended. */
   #lostByEnded = 0;
-  /** Has the bus settle soon, without a request. */
+  /** Makes the bus settle soon, without a request. */
   #settleAlone: () => void = () => undefined;
 
   get lostByEnded(): number {
@@ -69,7 +69,7 @@ export class Deliveries {
     this.#unparsed.delete(recipient);
   }
 
-  /** Has the directory's filter, which a user has just written, parsed before the next event. */
+  /** Notes that the filter which a user has just written is to be parsed before the next event. */
   parseLater(recipient: Recipient): void {
     this.#unparsed.add(recipient);
   }
@@ -82,7 +82,7 @@ export class Deliveries {
     return this.#unparsed.delete(recipient);
   }
 
-  /** Has the next `settle` answer the directory's readers. */
+  /** Makes the next `settle` answer the directory's readers. */
   settleLater(recipient: Recipient): void {
     this.#unsettled.add(recipient);
   }
@@ -93,8 +93,8 @@ export class Deliveries {
   }
 
   /**
-   * Has the bus settle even if no request comes, should readers wait for it. Called when the end of
-   * a directory has completed files: the driver wakes readers only behind requests.
+   * Makes the bus settle even if no request comes, should readers wait for it. Called when the end
+   * of a directory has completed files: the driver wakes readers only behind requests.
    */
   settleAlone(): void {
     if (this.#unsettled.size > 0) this.#settleAlone();

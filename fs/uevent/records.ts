@@ -19,7 +19,7 @@ export function skipLineEnds(text: Buffer, from: number): number {
   return from;
 }
 
-/** Whether the text ends with a line end. */
+/** Returns whether the text ends with a line end. */
 export function endsLine(text: Buffer): boolean {
   return text[text.length - 1] === LF;
 }
@@ -30,7 +30,7 @@ export function lineEnd(text: Buffer): number {
   return end < 0 ? text.length : end;
 }
 
-/** Whether the first line is `ACTION@/DEVPATH` rather than `KEY=VALUE`. */
+/** Returns whether the first line is `ACTION@/DEVPATH` rather than `KEY=VALUE`. */
 export function beginsEvent(text: Buffer): boolean {
   const line = text.subarray(0, lineEnd(text));
   const at = line.indexOf('@/');

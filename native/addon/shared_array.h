@@ -38,7 +38,9 @@ class SharedArray {
   size_t size() const { return size_; }
   Word& operator[](size_t index) const { return data_[index]; }
 
-  /** Whether the array has `length` words from `start` on. No intermediate value overflows. */
+  /**
+   * Returns whether the array has `length` words from `start` on. No intermediate value overflows.
+   */
   bool holds(size_t start, size_t length) const {
     return start <= size_ && length <= size_ - start;
   }

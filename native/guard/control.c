@@ -22,7 +22,7 @@ __attribute__((noreturn)) static void refuse(const char *path, const char *hint)
   _exit(EXIT_SYSTEM_CALL);
 }
 
-/* Whether the lock is still the file of that name: a guardian that ends removes its own. */
+/* Returns whether the lock is still the file of that name: a guardian that ends removes its own. */
 static bool is_current(int fd) {
   struct stat locked, named;
   return fstat(fd, &locked) == 0 && lstat(options.lock, &named) == 0 &&
@@ -67,7 +67,7 @@ static void close_client(void) {
   is_reloading = false;
 }
 
-/* Whether the client may ask: root, and the guardian's own user. */
+/* Returns whether the client may ask: root, and the guardian's own user. */
 static bool is_allowed(int fd) {
   struct ucred peer;
   socklen_t length = sizeof peer;

@@ -27,7 +27,7 @@ static void forget(struct daemon *daemon) {
   *daemon = (struct daemon){.socket = -1, .handed = -1};
 }
 
-/* Whether there were too many deaths in a short time. Notes this one. */
+/* Returns whether there were too many deaths in a short time. Notes this one. */
 static bool is_one_too_many(void) {
   uint64_t now = now_ms();
   deaths_ms[death_count++ % options.deaths] = now;

@@ -37,7 +37,7 @@ void resend_requests(void) {
   }
 }
 
-/* Whether a dead FUSE connection is mounted at a path. */
+/* Returns whether a dead FUSE connection is mounted at a path. */
 static bool is_dead_mount(const char *path) {
   struct statfs found;
   return statfs(path, &found) < 0 && (errno == ENOTCONN || errno == ECONNABORTED);

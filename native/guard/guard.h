@@ -129,7 +129,7 @@ bool send_serve(struct daemon *daemon);
 /* Pings in place of a daemon whose next ping is a while away. */
 void ping_for(struct daemon *daemon);
 void on_deadline(struct daemon *daemon);
-/* A daemon has sent no ping in time. */
+/* Ends a daemon that has sent no ping in time, unless it has yielded. */
 void on_silence(struct daemon *daemon);
 
 /* daemon_messages.c */
@@ -141,9 +141,9 @@ void start_first(void);
 void on_death(pid_t pid, int status);
 /* Tries again to start a daemon if it is time. Returns the time of the next call; 0: no need. */
 uint64_t keep_active(void);
-/* A daemon serves: the ones before it that did not are no longer counted. */
+/* Forgets the daemons that did not begin to serve. Called once a daemon serves. */
 void clear_failed_starts(void);
-/* How the last daemon ended; "" before the first death. */
+/* Returns how the last daemon ended; "" before the first death. */
 const char *last_ending(void);
 /* Keeps why a daemon could not take over, for the guardian's last message. */
 void note_refusal(const char *why);
@@ -152,15 +152,15 @@ void note_refusal(const char *why);
 /* Begins a reload. Returns NULL, or why it can't. */
 const char *begin_reload(void);
 bool reload_is_under_way(void);
-/* The active daemon shall stop serving, between two requests. */
+/* Tells the active daemon to stop serving, between two requests. */
 void yield_active(void);
-/* Whether an answer is that to the last YIELD. Older daemons do not repeat its number. */
+/* Returns whether an answer is that to the last YIELD. Older daemons do not repeat its number. */
 bool is_present_yield(const char *number);
-/* The next daemon has restored the tree: it serves from now on. */
+/* Lets the next daemon serve from now on: it has restored the tree. */
 void replace_active(void);
-/* The active daemon is the new one: tells the client if a reload is under way. */
+/* Tells the client of a reload, if there is one, that the new daemon is the active one. */
 void finish_reload(void);
-/* The old daemon serves again. */
+/* Lets the old daemon serve again. */
 void fail_reload(const char *why);
 /* Kills the next daemon. The old one serves again. */
 void fail_next(const char *why);
@@ -168,11 +168,11 @@ void fail_next(const char *why);
 /* standby.c */
 /* Starts the next daemon. It maps the state, and tries to restore it, while there is time. */
 bool start_next(void);
-/* Has `keep_standby` start a standby a while later. */
+/* Makes `keep_standby` start a standby a while later. */
 void schedule_standby(void);
 /* Schedules the next standby after one that has not become warm. */
 void delay_standby(void);
-/* A standby is warm: the failed ones before it are no longer counted. */
+/* Forgets the standbys that failed. Called once a standby is warm. */
 void clear_failed_standbys(void);
 /* Tells the active daemon whether a standby is warm. */
 void tell_standby(bool is_warm);
@@ -192,7 +192,7 @@ __attribute__((format(printf, 1, 2))) void answer_client(const char *format, ...
 void close_control(void);
 
 /* end.c */
-/* Has the kernel send all requests again that no daemon has answered: FUSE_NOTIFY_RESEND. */
+/* Makes the kernel send all requests again that no daemon has answered: FUSE_NOTIFY_RESEND. */
 void resend_requests(void);
 /* Ends the connection and its mount, and the process with `code`. */
 __attribute__((noreturn)) void end(int code);
@@ -219,5 +219,5 @@ void send_left_reply(int device);
 void write_syslog(const char *level, const char *line);
 void find_supervisor(void);
 void notify_supervisor(const char *state);
-/* The time limit for pings of the daemon; 0: none. */
+/* Returns the time limit for pings of the daemon; 0: none. */
 uint64_t watchdog_ms(void);

@@ -193,7 +193,7 @@ static void work(struct notifier *n) {
   batch->part_count = batch->name_count = batch->ghost_count = 0;
 }
 
-/* Whether the input ends with the message `.`. */
+/* Returns whether the input ends with the message `.`. */
 static bool ends_batch(const char *text, size_t length) {
   if (length < 2 || text[length - 1] != '\0' || text[length - 2] != '.') return false;
   return length == 2 || text[length - 3] == '\0';

@@ -213,7 +213,7 @@ enum found {
   FAILED,   /* the kernel lacks memory or descriptors */
 };
 
-/* Whether the slice is over. */
+/* Returns whether the slice is over. */
 bool is_time_up(const struct notifier *n);
 /* Reads the descriptors of a process or thread, from `*place` on, 0 at first. */
 enum found read_descriptors(struct notifier *n, int tid, long *place);
@@ -237,9 +237,9 @@ void lock(struct notifier *n);
 void unlock(struct notifier *n);
 /* Requests all scans that can show whether a directory of this batch is watched. With the lock. */
 void request_scans(struct notifier *n, struct directory *directory);
-/* Whether a directory counts as watched without another scan. With the lock. */
+/* Returns whether a directory counts as watched without another scan. With the lock. */
 bool is_known_watched(const struct directory *directory);
-/* Whether the scans have not shown yet that there is no watch. With the lock. */
+/* Returns whether the scans have not shown yet that there is no watch. With the lock. */
 bool may_be_watched(const struct notifier *n, const struct directory *directory);
 /* Waits until the scans of this batch are done or deferred, some milliseconds. With the lock. */
 void wait_for_scans(struct notifier *n);

@@ -25,7 +25,8 @@
 
 void open_mount(struct notifier *n) { n->mount.is_gone = false; }
 
-/* Whether `fd` is on our mount, and is the inode `ino` unless that is 0. Never asks the daemon. */
+/* Returns whether `fd` is on our mount, and is the inode `ino` unless that is 0. Never asks the
+ * daemon. */
 static bool is_ours(const struct notifier *n, int fd, uint64_t ino) {
   struct statx attributes;
   int flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;

@@ -37,7 +37,7 @@ function directoryOf({ model, random }: Simulation): ModelDirectory | null {
   return model.directories.length === 0 ? null : random.of(model.directories);
 }
 
-/** The name of a directory that is there, or was there. */
+/** Returns the name of a directory that is there, or was there. */
 function directoryName(simulation: Simulation, task: Task): string {
   const { random, processes } = simulation;
   const directory = random.once(12) ? null : directoryOf(simulation);

@@ -42,7 +42,7 @@ export class Clients {
     for (let n = 0; n < FEWEST_PROCESSES; n++) this.birth();
   }
 
-  /** A process is born: a child of another one, with its open files. */
+  /** Forks a process, which inherits the open files of its parent. */
   birth(): void {
     const { random, processes } = this.simulation;
     if (this.tasks.length >= MOST_PROCESSES) return;
@@ -58,7 +58,7 @@ export class Clients {
     this.simulation.note(() => `process ${process.pid} of uid ${uid} is born`);
   }
 
-  /** Some process that waits for nothing begins a system call. */
+  /** Begins a system call of some process that waits for nothing. */
   begin(): void {
     const { random } = this.simulation;
     const idle = this.tasks.filter((task) => task.isIdle && !task.process.isKilled);
@@ -90,7 +90,7 @@ export class Clients {
       }
   }
 
-  /** The reply to a task's request has come. */
+  /** Handles the reply to a task's request. */
   replied(task: Task, reply: SimReply): void {
     task.request = null;
     task.reply = reply;
@@ -110,14 +110,14 @@ export class Clients {
     else task.polled = next.value;
   }
 
-  /** SIGKILL, or exit(2), of some process. */
+  /** Ends some process, by SIGKILL or exit(2). */
   kill(): void {
     const { random } = this.simulation;
     if (this.tasks.length <= FEWEST_PROCESSES || random.once(2)) return;
     this.killAt(random.of(this.tasks).process);
   }
 
-  /** SIGKILL of a process whose request the kernel has to send again. */
+  /** Kills a process whose request the kernel has to send again. */
   killWaiting(): void {
     const { random } = this.simulation;
     const waiting = this.tasks.filter(({ request }) => request?.isResent === true);
@@ -134,7 +134,7 @@ export class Clients {
     this.#interrupt(task, true);
   }
 
-  /** A signal with a handler comes for some process that waits. */
+  /** Sends a signal with a handler to some process that waits. */
   signal(): void {
     const { random } = this.simulation;
     const waiting = this.tasks.filter(({ request, polled }) => request !== null || polled !== null);
@@ -162,7 +162,7 @@ export class Clients {
     this.simulation.exited(task.process);
   }
 
-  /** Whether the process may open another file. */
+  /** Returns whether the process may open another file. */
   mayOpen(task: Task): boolean {
     return task.files.length < MOST_FILES;
   }

@@ -68,7 +68,7 @@ function statusOf(directory: ProcessDirectory): string {
     .join(' ');
 }
 
-/** The records of all that lives, by kind and key. */
+/** Returns the records of all that lives, by kind and key. */
 function* records(tree: Tree): Iterable<string> {
   memory ??= heapMemory(StateLayout.bytes(SIZES));
   const journal = Journal.create(memory, SIZES);

@@ -63,7 +63,7 @@ export class Replies {
     }
   }
 
-  /** A killed process takes a request back that no daemon has read since it was sent again. */
+  /** Drops a request of a killed process which no daemon has read since it was sent again. */
   abandoned(request: SimRequest): void {
     if (request.recorded === null) return this.handlers.files.abandoned(request);
     check(

@@ -122,7 +122,7 @@ export class Simulation implements Observer {
     if (this.#isDead) this.#crash();
   }
 
-  /** The daemon is dead. The kernel sends unanswered requests again, and another daemon starts. */
+  /** Starts another daemon after a death. The kernel sends unanswered requests again. */
   #crash(): void {
     const { device, random } = this;
     this.counts.crashes++;
@@ -160,7 +160,9 @@ export class Simulation implements Observer {
     this.clients.proceed();
   }
 
-  /** Another daemon restores the tree while the present one waits. It takes over, or is killed. */
+  /**
+   * Lets another daemon restore the tree while the present one waits. It takes over, or is killed.
+   */
   #reload(): void {
     const { daemon, device, processes, random } = this;
     const { recorder } = daemon;
@@ -192,7 +194,7 @@ export class Simulation implements Observer {
     return this.model.directories.flatMap(({ owner }) => (owner!.isAlive ? [] : [owner!]));
   }
 
-  /** A new daemon restores the tree. Returns null if it is killed meanwhile. */
+  /** Starts a daemon that restores the tree. Returns null if it is killed meanwhile. */
   #attempt(): SimDaemon | null {
     const { random, device } = this;
     const { settings } = this.model;
@@ -227,7 +229,10 @@ export class Simulation implements Observer {
     this.#mailbox.noteRestored();
   }
 
-  /** As the guardian: sends the reply that opens a file, which the dead daemon may not have sent. */
+  /**
+   * Does the work of the guardian: sends the reply that opens a file, which the dead daemon may not
+   * have sent.
+   */
   #sendLeft({ leftReply }: StateLayout): void {
     if (leftReply === null) return;
     const request = this.device.writeLeft(leftReply);
@@ -282,7 +287,7 @@ export class Simulation implements Observer {
     if (file !== undefined) file.isWoken = true;
   }
 
-  /** The kernel sends a request of a process, and the reply goes to the process's task. */
+  /** Sends a request of a process. The reply goes to the process's task. */
   send(task: Task, request: SimRequest): void {
     task.request = request;
     request.onReply = (reply) => {
@@ -300,7 +305,7 @@ export class Simulation implements Observer {
     this.device.send(request);
   }
 
-  /** A killed process takes a request back that no daemon has read since it was sent again. */
+  /** Drops a request of a killed process which no daemon has read since it was sent again. */
   abandoned(request: SimRequest): void {
     this.#replies.abandoned(request);
   }
@@ -357,7 +362,7 @@ export class Simulation implements Observer {
     if (daemon.recovery.isOver) this.model.checkWaiting();
   }
 
-  /** The daemon compacts its journal. */
+  /** Makes the daemon compact its journal. */
   #compact(): void {
     const { recorder, recovery, tree } = this.daemon;
     if (recorder === null || !recovery.isOver || recorder.journal.isCompacting) return;
@@ -383,7 +388,7 @@ export class Simulation implements Observer {
     for (const callback of this.#soon.splice(0)) callback();
   }
 
-  /** The kernel sends uevents, and the daemon reads them. */
+  /** Sends uevents of the kernel, which the daemon reads. */
   #events(): void {
     const { daemon } = this;
     if (!daemon.recovery.isOver) return; // the sources start later
@@ -405,7 +410,7 @@ export class Simulation implements Observer {
     return this.#mailbox.seqnum;
   }
 
-  /** The kernel needs memory: it drops a dentry that no process uses. */
+  /** Drops a dentry that no process uses, as a kernel does that needs memory. */
   #shrink(): void {
     const { vfs, random } = this;
     const parent = random.of([vfs.root, ...vfs.parents()]);

@@ -34,7 +34,7 @@ interface Text {
   readonly text: string;
 }
 
-/** Every source of the project, Makefiles included. */
+/** Returns every source of the project, Makefiles included. */
 function sources(): Text[] {
   const below = SOURCES.flatMap((folder) =>
     readdirSync(join(PROJECT, folder), { recursive: true, withFileTypes: true })
@@ -51,7 +51,7 @@ function sources(): Text[] {
     .map((path) => ({ path, text: readFileSync(join(PROJECT, path), 'utf8') }));
 }
 
-/** The comments of a source, with the line that each begins in. */
+/** Returns the comments of a source, with the line that each begins in. */
 function comments({ path, text }: Text): { line: number; text: string }[] {
   const isC = /\.(ts|mjs|js|c|cc|h)$/.test(path) || path === 'bin/eventfs';
   const pattern = isC ? /\/\*[^]*?\*\/|(?<![:'"`\w])\/\/.*$/gm : /^\s*#.*$/gm;
@@ -61,7 +61,7 @@ function comments({ path, text }: Text): { line: number; text: string }[] {
   }));
 }
 
-/** A document's lines without fenced blocks; these are empty. */
+/** Returns a document's lines without fenced blocks; these are empty. */
 function proseLines(markdown: string): string[] {
   let fence = '';
   return markdown.split('\n').map((line) => {
@@ -73,7 +73,7 @@ function proseLines(markdown: string): string[] {
   });
 }
 
-/** Every file of the project that may be named. */
+/** Returns every file of the project that may be named. */
 function names(): Set<string> {
   const all = sources().map(({ path }) => path);
   return new Set([...all, ...documents()]);
@@ -81,7 +81,10 @@ function names(): Set<string> {
 
 const KNOWN = names();
 
-/** Whether a name that stands in a comment is a file: its whole path, or the end of it. A trailing `*` is any end. */
+/**
+ * Returns whether a name that stands in a comment is a file: its whole path, or the end of it. A
+ * trailing `*` is any end.
+ */
 function isFile(name: string): boolean {
   const clean = name.replace(/^\.\//, '');
   if (existsSync(join(PROJECT, clean))) return true;
@@ -149,7 +152,7 @@ function existsWithStars(path: string): boolean {
   );
 }
 
-/** A heading's anchor, as GitHub makes it. */
+/** Returns a heading's anchor, as GitHub makes it. */
 function anchor(heading: string): string {
   return heading
     .toLowerCase()

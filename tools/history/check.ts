@@ -139,7 +139,9 @@ class Check {
     return true;
   }
 
-  /** No success begins after a visible death, and no failure lies within a life. */
+  /**
+   * Checks that no success begins after a visible death, and that no failure lies within a life.
+   */
   #checkLife(history: History, call: Call): void {
     const [path] = call.words;
     const life = this.#lives.get(path.split('/')[0]);
@@ -156,7 +158,7 @@ class Check {
       this.findings.add('alive', history, call, 'its owner lives');
   }
 
-  /** The counters at the end must be those at the start. */
+  /** Checks that the counters at the end are those at the start. */
   #checkBooks(history: History): void {
     const lines = [...history.calls];
     for (const line of lines)

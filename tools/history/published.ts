@@ -51,17 +51,17 @@ export class Published {
     return this.#end[call];
   }
 
-  /** The number of the first event of a call. */
+  /** Returns the number of the first event of a call. */
   firstOf(call: number): number {
     return call < this.#first.length ? this.#first[call] : this.total;
   }
 
-  /** The number of the first event whose call began at `time` or later. */
+  /** Returns the number of the first event whose call began at `time` or later. */
   firstSince(time: number): number {
     return this.firstOf(firstAtLeast(this.#start, time));
   }
 
-  /** The number of the first event whose call ended at `time` or later. */
+  /** Returns the number of the first event whose call ended at `time` or later. */
   firstEndingSince(time: number): number {
     return this.firstOf(firstAtLeast(this.#end, time));
   }

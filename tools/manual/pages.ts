@@ -129,7 +129,7 @@ function commandPage({ commandLine, exitCodes, reference }: Sources): RootConten
   ];
 }
 
-/** One line a command. */
+/** Returns one line a command. */
 function synopsis({ commands }: CommandLine): RootContent {
   return paragraph(
     ...commands.flatMap(({ usage }, index): PhrasingContent[] => {
@@ -140,7 +140,10 @@ function synopsis({ commands }: CommandLine): RootContent {
   );
 }
 
-/** Its introduction, its arguments and options, and the rest of its section in cli.md. */
+/**
+ * Returns the text about a command: its introduction, its arguments and options, and the rest of
+ * its section in cli.md.
+ */
 function commandSection(command: CommandEntry, content: readonly RootContent[]): RootContent[] {
   const { usage, options } = command;
   // The tables of options in cli.md say what the help texts say.
@@ -181,7 +184,7 @@ function withNote({ text, note }: { readonly text: string; readonly note: string
   return note === '' ? text : `${text} (${note})`;
 }
 
-/** A help text with a capital and a full stop. */
+/** Returns a help text with a capital and a full stop. */
 function sentence(text: string): string {
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 }
@@ -195,7 +198,7 @@ interface Section {
   readonly content: readonly RootContent[];
 }
 
-/** A document's introduction as DESCRIPTION, and its sections as subsections of it. */
+/** Returns a document's introduction as DESCRIPTION, and its sections as subsections of it. */
 function description(markdown: string): RootContent[] {
   return [heading(2, 'Description'), ...prose(markdown)];
 }
@@ -225,7 +228,7 @@ function plain(nodes: readonly PhrasingContent[]): string {
     .join('');
 }
 
-/** A node whose links name pages of the manual, or files of docs/. */
+/** Returns a node whose links name pages of the manual, or files of docs/. */
 function withPageNames<Node extends RootContent>(node: Node): Node {
   if (!('children' in node)) return node;
   const children = (node.children as RootContent[]).flatMap((child): RootContent[] =>

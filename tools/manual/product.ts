@@ -30,7 +30,7 @@ export function manual(): Page[] {
   });
 }
 
-/** The completions of shells: their files' names and their texts. */
+/** Returns the completions of shells: their files' names and their texts. */
 export function completions(): Readonly<Record<string, string>> {
   return {
     'eventfs.bash': bashCompletion(commandLine),
@@ -39,7 +39,10 @@ export function completions(): Readonly<Record<string, string>> {
   };
 }
 
-/** Now, or the time that reproducible builds set: https://reproducible-builds.org/specs/source-date-epoch/ */
+/**
+ * Returns the present time, or the time that reproducible builds set:
+ * https://reproducible-builds.org/specs/source-date-epoch/
+ */
 function buildDate(): Date {
   const epoch = process.env.SOURCE_DATE_EPOCH;
   return epoch === undefined ? new Date() : new Date(Number(epoch) * 1000);

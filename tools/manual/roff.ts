@@ -47,7 +47,7 @@ export function parse(markdown: string): Root {
   return processor.parse(markdown);
 }
 
-/** A heading of a section (depth 2) or of a subsection (depth 3). */
+/** Returns a heading of a section (depth 2) or of a subsection (depth 3). */
 export function heading(depth: 2 | 3, value: string): RootContent {
   return { type: 'heading', depth, children: [text(value)] };
 }
@@ -67,7 +67,7 @@ export function bold(value: string): PhrasingContent {
   return { type: 'strong', children: [text(value)] };
 }
 
-/** A term, and below it, indented, its description. */
+/** Returns a term, and below it, indented, its description. */
 export function entry(
   term: readonly PhrasingContent[],
   description: readonly PhrasingContent[],
@@ -96,7 +96,7 @@ export function render(header: Header, content: readonly RootContent[]): string 
 ${reveal(tidy(body))}`;
 }
 
-/** A table's rows as terms: at 80 columns a table with sentences is wider than the page. */
+/** Returns a table's rows as terms: at 80 columns a table with sentences is wider than the page. */
 function termsOf({ children: [head, ...rows] }: Table): RootContent[] {
   const cells = (row: TableRow): PhrasingContent[][] =>
     row.children.map(({ children }) => children);
@@ -114,7 +114,7 @@ function termsOf({ children: [head, ...rows] }: Table): RootContent[] {
   });
 }
 
-/** A node with its text hidden from remark-man, and its children likewise. */
+/** Returns a node whose text, and that of its children, is hidden from remark-man. */
 function hide(node: Root | RootContent): Root | RootContent {
   if (node.type === 'code') return { ...node, value: hideText(node.value) };
   // remark-man leaves a line end in `code` as it is.

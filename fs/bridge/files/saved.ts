@@ -29,7 +29,9 @@ export interface Saved {
   readonly connection: number;
   readonly filter: string;
   readonly mount: string;
-  /** Tells the mount from later ones at its path: places are of this one. */
+  /**
+   * The identity of the mount that `place` belongs to: a later mount at its path has another one.
+   */
   readonly identity: string;
   /** The number of the last event that the broker has. */
   readonly acknowledged: number;

@@ -39,17 +39,17 @@ const WITH_WILL = 0x04;
 
 /** The receiver of a connection's events. */
 export interface ConnectionEvents {
-  /** The broker has accepted the connection. */
+  /** Called when the broker has accepted the connection. */
   opened(): void;
-  /** A message has come. */
+  /** Called when a message has come. */
   message(message: Arrived): void;
-  /** All packets of one read are handled. */
+  /** Called when all packets of one read are handled. */
   settled(): void;
   /** Messages can be sent again. */
   drained(): void;
-  /** The keep-alive time has passed once more. */
+  /** Called when the keep-alive time has passed once more. */
   beat(): void;
-  /** The connection has ended. Called once. */
+  /** Called once, when the connection has ended. */
   closed(reason: string): void;
 }
 
@@ -57,7 +57,7 @@ export interface ConnectionEvents {
 export interface ConnectionOptions {
   readonly clientId: string;
   readonly will?: Will;
-  /** In seconds. */
+  /** The keep-alive time of MQTT, in seconds. */
   readonly keepAlive: number;
 }
 

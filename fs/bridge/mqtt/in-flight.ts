@@ -29,7 +29,7 @@ export class InFlight {
     return this.#messages;
   }
 
-  /** How long the oldest packet waits, in ms. */
+  /** Returns how long the oldest packet waits, in ms. */
   ageMs(nowMs: number): number {
     for (const { sentMs } of this.#sent.values()) return nowMs - sentMs;
     return 0;

@@ -24,7 +24,7 @@ export function backoffMs(failures: number, random = Math.random()): number {
 export interface LinkEvents extends Omit<ConnectionEvents, 'closed'> {
   /** Returns the will of the next connection. */
   will(): Will;
-  /** A connection has ended, or could not be made. */
+  /** Called when a connection has ended, or could not be made. */
   closed(reason: string): void;
 }
 

@@ -45,7 +45,7 @@ function writeText(packet: Buffer, at: number, text: string): number {
   return at + 2 + length;
 }
 
-/** How many bytes a variable byte integer has (MQTT 5, 1.5.5). */
+/** Returns how many bytes a variable byte integer has (MQTT 5, 1.5.5). */
 function lengthOfNumber(value: number): number {
   return value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x200000 ? 3 : 4;
 }

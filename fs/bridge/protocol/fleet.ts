@@ -24,7 +24,7 @@ const MOST_HELD = 64 * 1024 * 1024;
 
 /** The receiver of the events of all hosts, and of their comings and goings. */
 export interface FleetSink extends HostSink {
-  /** The events of a host are wanted, or no longer. */
+  /** Called when the events of a host are wanted, or no longer. */
   want(host: string, isWanted: boolean): void;
   /** Whether no more events are taken now: they are missing, and asked for later. */
   isFull(): boolean;
@@ -108,12 +108,12 @@ export class Fleet {
     this.#note(host);
   }
 
-  /** A connection to the broker has begun. */
+  /** Notes that a connection to the broker has begun. */
   connected(nowMs: number): void {
     this.#confirmBy = this.#hosts.size > 0 ? nowMs + this.confirmMs : Infinity;
   }
 
-  /** The connection has ended. */
+  /** Notes that the connection has ended. */
   disconnected(nowMs: number): void {
     for (const host of this.#hosts.values()) host.pause();
     this.#waiting.clear();

@@ -12,15 +12,15 @@ import type { HostState, Question } from './state.js';
 
 /** The receiver of everything that comes of a host. */
 export interface HostSink {
-  /** A host is there. Its events follow. */
+  /** Called when a host is there, before its events. */
   appears(host: string): void;
-  /** A host is gone. */
+  /** Called when a host is gone. */
   vanishes(host: string): void;
-  /** An event. @param text with its last line end */
+  /** Called for each event. @param text with its last line end */
   event(host: string, text: Buffer): void;
-  /** Events that are missing at this place. */
+  /** Called for a number of events that are missing at this place. */
   lost(host: string, count: number): void;
-  /** A question for the host. */
+  /** Called to send the host a question. */
   ask(host: string, question: Question): void;
 }
 

@@ -11,12 +11,14 @@ export interface Entry {
 
 /** Records the changes of one queue for a later daemon. */
 export interface QueueJournal {
-  /** An entry was added, or its name has changed. */
+  /** Called when an entry was added, or its name has changed. */
   linked(position: number, entry: Entry): void;
-  /** The entry at a position has left the queue. */
+  /** Called when the entry at a position has left the queue. */
   unlinked(position: number): void;
-  /** The losses or the directory's times have changed. */
+  /** Called when the losses or the directory's times have changed. */
   hasChanged(): void;
-  /** The events that the watchers know of have changed. */
+  /**
+   * Called when the set of events that watchers know of has changed, or the directory is asked for.
+   */
   watchersChanged(): void;
 }

@@ -98,7 +98,7 @@ export class Losses {
     return text;
   }
 
-  /** Takes up losses that `toText` has written. */
+  /** Restores losses from a text of `toText`. */
   restore(text: string): void {
     if (text === '') return;
     this.#middle = null;

@@ -29,7 +29,7 @@ export class QueueReader {
     this.#rest.record(journal).bytes(NO_OTHERS, 0, 0).end();
   }
 
-  /** Takes over the rest that the last daemon has recorded. */
+  /** Restores the rest of a record that the last daemon has noted. */
   restore({ rest }: Fields<'cursor'>): void {
     this.#rest.restore(rest);
   }

@@ -53,12 +53,12 @@ export class PartialRecord {
     return rest === null ? journal.number(0) : journal.bytes(rest, 0, rest.length);
   }
 
-  /** Takes over a rest that the last daemon has recorded; none if it is empty. */
+  /** Restores the rest that the last daemon has recorded; none if it is empty. */
   restore(rest: Uint8Array): void {
     this.#rest = rest.length === 0 ? null : rest;
   }
 
-  /** Takes over the rest of `other`, which has read the same bytes. */
+  /** Copies the rest of `other`, which has read the same bytes. */
   follow(other: PartialRecord): void {
     this.#rest = other.#rest;
   }

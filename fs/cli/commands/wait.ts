@@ -11,7 +11,7 @@ import { STDOUT, print, printableBytes } from '../terminal/output.js';
 
 /** The options of `eventfs wait`. */
 export interface WaitOptions {
-  /** In seconds. */
+  /** The longest wait, in seconds. */
   readonly timeout?: number;
   readonly since?: string;
   readonly existing?: boolean;

@@ -21,8 +21,8 @@ export function mendFor(asRoot: string, asUser = `ask the administrator: ${asRoo
 }
 
 /**
- * Does the same for a remedy that root of a user namespace can't apply: it changes the whole
- * machine.
+ * Chooses like `mendFor` for a remedy that root of a user namespace can't apply: it changes the
+ * whole machine.
  */
 export function mendOnMachine(asRoot: string): string {
   return isInitialUserNamespace() ? mendFor(asRoot) : `ask the administrator: ${asRoot}`;

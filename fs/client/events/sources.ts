@@ -68,7 +68,7 @@ export class EventSources {
 class SourceStream {
   /** Whether events were lost since the last one that the reader met. */
   hasLost = false;
-  /** How often each text waits, oldest first. */
+  /** The texts of events that the reader has not met yet, oldest first, and how often each came. */
   readonly #waiting = new Map<string, number>();
   readonly #buffer = Buffer.alloc(READ_BYTES);
 

@@ -135,7 +135,7 @@ export function sharedStream(filter: Filter): { queue: string; rest: Filter | nu
 }
 
 /**
- * The stream of a new process directory. With `since` its queue begins with the kept events.
+ * Opens the stream of a new process directory. With `since` its queue begins with the kept events.
  *
  * An event may have come before the directory had its filter. This process filters such events, or
  * removes them if the filter has the key SOURCE.

@@ -13,7 +13,7 @@ import { kernelsRoot } from '../../shared/kernel/kernels-root.js';
 import { MOUNT_TYPE } from '../../shared/kernel/mountinfo.js';
 import { type Fusermount, whyRefused } from './fusermount-refusals.js';
 
-/** fuse 2 has the same protocol. */
+/** The program's names, in FUSE 3 and FUSE 2. Both have the same options and the same protocol. */
 const NAMES = ['fusermount3', 'fusermount'] as const;
 /** Directories that PATH may lack. NixOS keeps set-user-ID programs in the first. */
 const USUAL_DIRECTORIES = ['/run/wrappers/bin', '/usr/local/bin', '/usr/bin', '/bin'];
@@ -191,8 +191,8 @@ export function unmountByFusermount(path: string): boolean {
 }
 
 /**
- * Does the same, and waits at most a second: a stopped daemon can delay the end of the system call,
- * but by then the mount is out of the tree.
+ * Unmounts like `unmountByFusermount`, and waits at most a second: a stopped daemon can delay the
+ * end of the system call, but by then the mount is out of the tree.
  */
 export async function unmountByFusermountApart(path: string): Promise<boolean> {
   const program = findFusermount();

@@ -146,8 +146,8 @@ export class BlockingReads implements Reads, ReplyPort {
   }
 
   /**
-   * All requests are here that the last daemon had not answered. Readers wait in their old order,
-   * and get the events that have come since; pollers look again.
+   * Called once all requests are here that the last daemon had not answered. Readers wait in their
+   * old order, and get the events that have come since; pollers look again.
    */
   #recovered(): void {
     this.parked.sort();

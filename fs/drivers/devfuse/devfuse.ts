@@ -204,7 +204,7 @@ export class DevFuse implements Driver {
       }, LATER_MS);
   }
 
-  /** Has the kernel send unanswered requests again. */
+  /** Makes the kernel send unanswered requests again. */
   #resend(): void {
     const { recovery, session } = this.#requests;
     const { leftReply } = recovery;

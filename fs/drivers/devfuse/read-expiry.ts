@@ -52,7 +52,7 @@ export class ReadExpiry {
     else this.ages.note(unique, nowMs);
   }
 
-  /** All reads of the last daemon are here: some may be due soon. */
+  /** Called once all reads of the last daemon are here: some may be due soon. */
   restored(): void {
     if (this.#timer === null) return;
     clearTimeout(this.#timer);

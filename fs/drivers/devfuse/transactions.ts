@@ -21,7 +21,7 @@ const OPCODE = InHeader.opcode >>> 2;
 const PID = InHeader.pid >>> 2;
 const NO_BYTES = new Uint8Array(0);
 
-/** The requests that may come before resent ones without the bit. */
+/** Returns whether such a request may come before resent ones without the bit. */
 function comesAnyTime(opcode: number): boolean {
   return (
     opcode === Opcode.FUSE_FORGET ||

@@ -45,7 +45,7 @@ export class OpenFiles {
     return fh;
   }
 
-  /** The attributes of a file that has just been created. Throws ESTALE. */
+  /** Returns the attributes of a file that has just been created. Throws ESTALE. */
   fgetattr(fh: number): Attributes {
     return attributesOf(this.#handle(fh).node);
   }

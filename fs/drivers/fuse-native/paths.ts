@@ -45,7 +45,7 @@ export class Paths {
     return { directory: this.directory(path.slice(0, slash)), name };
   }
 
-  /** Like `place`. Throws EEXIST if the name exists. */
+  /** Does the same as `place`, but throws EEXIST if the name exists. */
   free(path: string): Place {
     const place = this.place(path);
     refuseTaken(place.directory, place.name);

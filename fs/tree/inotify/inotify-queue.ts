@@ -69,7 +69,7 @@ export class InotifyQueue {
   }
 
   /**
-   * Takes up the watches of a directory of the last daemon.
+   * Restores the watches of a directory of the last daemon.
    * @param announcedTo the position before which all events were announced
    */
   restore(directory: WatchedDirectory, announcedTo: number): void {
@@ -113,7 +113,7 @@ export class InotifyQueue {
   }
 
   /**
-   * Has the notifier announce an event that the daemon has delivered, if a process may watch the
+   * Makes the notifier announce an event that the daemon has delivered, if a process may watch the
    * directory.
    * @param directory the directory
    * @param position the event's position in the directory's queue

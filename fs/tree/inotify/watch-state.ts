@@ -185,7 +185,7 @@ export class WatchState {
   }
 
   /**
-   * Takes up the watches of a directory of the last daemon: the notifier looks at all processes.
+   * Restores the watches of a directory of the last daemon: the notifier looks at all processes.
    * @param announcedTo the position before which all events were announced
    * @returns whether events are pending
    */

@@ -70,7 +70,7 @@ export interface AttributeChanges {
   mode?: number;
   uid?: number;
   gid?: number;
-  /** In bytes. */
+  /** The new length, in bytes. */
   size?: number;
   atime?: Timestamp;
   mtime?: Timestamp;
@@ -141,7 +141,7 @@ export class OwnAttributes {
     };
   }
 
-  /** Takes up the attributes that the node had in another daemon. */
+  /** Restores the attributes that the node had in an earlier daemon. */
   restore(fields: RecordedAttributes): void {
     this.permissions = fields.mode & PERMISSION_BITS;
     this.uid = fields.uid;

@@ -189,7 +189,7 @@ export abstract class EventDirectory
     if (this.queue.add(file)) file.position = this.queue.entries.nextPosition - 1;
   }
 
-  /** Whether the name is reserved: a user's file cannot have it. */
+  /** Returns whether the name is reserved: a user's file cannot have it. */
   isReserved(name: string): boolean {
     return name === 'head' || name === 'tail';
   }

@@ -117,7 +117,10 @@ export class EventFile extends Node implements Entry {
     return new EventHandle(this, writes);
   }
 
-  /** A write by a user other than uid 0 takes set-user-ID and set-group-ID off a written event. */
+  /**
+   * Called after a write. A write by a user other than uid 0 takes set-user-ID and set-group-ID off
+   * a written event.
+   */
   override written(caller: Caller): void {
     if (caller.uid !== 0 && this.event instanceof WrittenEvent) this.event.dropSetIds();
   }
@@ -254,7 +257,7 @@ export class EventHandle extends Handle {
     return `${this.node.event.ino} ${this.writes ? 1 : 0}`;
   }
 
-  /** Has the next commit record this open file of a node that has moved, and all that follow. */
+  /** Makes the next commit record this open file of a node that has moved, and all that follow. */
   nodeMoved(): void {
     this.changed();
     for (let handle = this.#next; handle !== null; handle = handle.#next) handle.changed();

@@ -21,12 +21,12 @@ export interface NamedDirectory {
 }
 
 /**
- * Whether a directory gives way to the caller. A live process always gets an empty directory under
- * its own PID. So a directory gives way if its name has the PID of the process and the process does
- * not own it. There are two such cases: a sticky directory that a dead process of that PID has
- * left, and a directory that a user made for the process before it gained rights (by execve(2) of a
- * set-user-ID program). The process and its descendants (a shell makes its directory through
- * mkdir(1)) do not see that directory, and their mkdir(2) ends it.
+ * Returns whether a directory gives way to the caller. A live process always gets an empty
+ * directory under its own PID. So a directory gives way if its name has the PID of the process and
+ * the process does not own it. There are two such cases: a sticky directory that a dead process of
+ * that PID has left, and a directory that a user made for the process before it gained rights (by
+ * execve(2) of a set-user-ID program). The process and its descendants (a shell makes its directory
+ * through mkdir(1)) do not see that directory, and their mkdir(2) ends it.
  *
  * To find the PID of the caller takes two or three reads of /proc, so the daemon looks only if the
  * directory may have to give way.

@@ -105,12 +105,15 @@ export class ProcessDirectory
     this.own.contentsChanged(time);
   }
 
-  /** Takes up the times that the directory had in another daemon. */
+  /** Restores the times that the directory had in an earlier daemon. */
   restoreTimes(modified: Timestamp, changed: Timestamp): void {
     Object.assign(this.own, { modified, changed });
   }
 
-  /** Takes up what a directory was in another daemon. The filter comes with `setFilter`. */
+  /**
+   * Restores the state that the directory had in an earlier daemon. The filter comes with
+   * `setFilter`.
+   */
   restore(state: Fields<'directory'>): void {
     this.position = state.position;
     this.#isSticky = state.isSticky === 1;

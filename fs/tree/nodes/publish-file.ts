@@ -74,7 +74,7 @@ export class PublishFile extends RootFile implements PublishTarget {
     if (this.#read(bytes, start, length, hasNul)) this.bus.publish(this.text, uid);
   }
 
-  /** Whether the text names the host that it comes from. */
+  /** Returns whether the text names the host that it comes from. */
   #namesHost(): boolean {
     const { bytes, length } = this.text;
     return Buffer.from(bytes.buffer, bytes.byteOffset, length).includes(HOST);

@@ -273,7 +273,7 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
     });
   }
 
-  /** Takes up the root's attributes of another daemon, after its directories. */
+  /** Restores the root's attributes of an earlier daemon, after its directories. */
   restore(state: Fields<'root'>): void {
     this.directories.goOnAt(state.nextDirectory);
     this.born = timeOf(state, 'born');

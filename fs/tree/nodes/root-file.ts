@@ -39,7 +39,7 @@ export abstract class RootFile extends Node implements Recorded {
     journal.put('rootFile', { id: this.id, ...this.#own.fields });
   }
 
-  /** Takes up the attributes that the file had in another daemon. */
+  /** Restores the attributes that the file had in an earlier daemon. */
   restore(state: Fields<'rootFile'>): void {
     this.#own.restore(state);
   }

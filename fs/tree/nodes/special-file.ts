@@ -116,7 +116,7 @@ export class SpecialFile extends Node implements Recorded {
     });
   }
 
-  /** Takes up the attributes that the file had in another daemon. */
+  /** Restores the attributes that the file had in an earlier daemon. */
   restore(fields: RecordedAttributes): void {
     this.#own.restore(fields);
   }
@@ -183,7 +183,7 @@ export class SymlinkFile extends SpecialFile {
     return this.#target;
   }
 
-  /** As `heap`, under another name; the target counts too. */
+  /** Returns the memory under another name, the target's included. */
   override heapAs(name: string): number {
     return specialHeap(name, this.#target);
   }

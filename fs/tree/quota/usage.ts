@@ -53,8 +53,8 @@ export class QuotaUsage {
   }
 
   /**
-   * As `fits`, but a negative amount stands for a refund that comes first: it does not fit if even
-   * then more is held than the bound allows.
+   * Does the same as `fits`, but a negative amount stands for a refund that comes first: it does
+   * not fit if even then more is held than the bound allows.
    */
   fitsAfter(events: number, bytes: number, memory: number): boolean {
     const { bounds } = this;

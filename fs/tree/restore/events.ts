@@ -93,7 +93,7 @@ export class RestoredEvents {
   }
 
   /**
-   * Takes up the times and charges of the written events, after all entries and open files: a new
+   * Restores the times and charges of the written events, after all entries and open files: a new
    * link changes them.
    */
   finish(): void {

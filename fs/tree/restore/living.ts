@@ -25,7 +25,7 @@ export interface LivingTree {
   readonly handles: Iterable<Handle>;
 }
 
-/** Something that is recorded only by a compaction. */
+/** Returns an object that only a compaction records. */
 function once(record: (journal: Journal) => void): Recorded {
   return { isMarked: false, record };
 }

@@ -41,7 +41,7 @@ export class QueueRecord implements QueueJournal, Recorded {
     private readonly host: RecordedHost,
   ) {}
 
-  /** An entry was added, or its name or node has changed. */
+  /** Notes that an entry was added, or that its name or node has changed. */
   linked(position: number, entry: Entry): void {
     const { event, name } = entry;
     this.recorder.linked(
@@ -53,19 +53,19 @@ export class QueueRecord implements QueueJournal, Recorded {
     );
   }
 
-  /** The entry at a position has left the queue. */
+  /** Notes that the entry at a position has left the queue. */
   unlinked(position: number): void {
     this.recorder.unlinked(this.directory, position);
     // Otherwise the remaining entries would not show the next position.
     if (position + 1 === this.queue.entries.nextPosition) this.recorder.changed(this);
   }
 
-  /** The losses or the directory's times have changed. */
+  /** Notes that the losses or the directory's times have changed. */
   hasChanged(): void {
     this.recorder.changed(this);
   }
 
-  /** The events that the watchers know of have changed. */
+  /** Notes that the set of events that watchers know of has changed. */
   watchersChanged(): void {
     this.recorder.changed(this);
   }

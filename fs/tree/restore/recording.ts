@@ -11,7 +11,7 @@ export interface RecordedTree extends LivingTree {
   readonly owners: { readonly endings: Endings };
 }
 
-/** Has the recorder record a new tree, and write again what a compaction needs. */
+/** Makes the recorder record a new tree, and write again what a compaction needs. */
 export function recordTree(tree: RecordedTree, recorder: Recorder): void {
   recorder.counters = tree.counters;
   recorder.living = () => living(tree);

@@ -92,7 +92,7 @@ function restoreEndings(tree: Tree, table: StateTable, died: number): void {
   tree.owners.endings.restore(counts, died + (state?.pending ?? 0));
 }
 
-/** The tree, as the restoring of open files sees it. */
+/** Returns the part of the tree that the restoring of open files needs. */
 function openFilesOf({ tree, events, directories }: Restoring): RestoredTree {
   return {
     ledger: tree.ledger,

@@ -28,7 +28,7 @@ export interface QueueDirectory extends DotFileHost {
   beforeAnswer(): void;
   /** Sets the directory's mtime and ctime: an event was taken. */
   changed(): void;
-  /** Has the next settle of the bus answer the directory's readers. */
+  /** Makes the next settle of the bus answer the directory's readers. */
   unsettle(): void;
 }
 

@@ -62,7 +62,7 @@ export class Streams implements Recorded, StreamOwner {
   }
 
   /**
-   * Has the next commit record all groups, before the ring overwrites events that a later daemon
+   * Makes the next commit record all groups, before the ring overwrites events that a later daemon
    * would have to match again. Call it after the ring has dropped events, in the same transaction.
    */
   recordGroupsIfDue(): void {
@@ -83,7 +83,7 @@ export class Streams implements Recorded, StreamOwner {
     yield* this.groups.values();
   }
 
-  /** Takes over the counts of the last daemon. */
+  /** Restores the counts of the last daemon. */
   restoreCounts({ opened, lostByClosed }: Fields<'streams'>): void {
     this.#opened = opened;
     this.#lostByClosed = lostByClosed;
@@ -111,8 +111,8 @@ export class Streams implements Recorded, StreamOwner {
   }
 
   /**
-   * Has the next settle wake all readers for which events have come, after a restart. A reader that
-   * comes before it is answered at once: the settle would not find its group.
+   * Makes the next settle wake all readers for which events have come, after a restart. A reader
+   * that comes before it is answered at once: the settle would not find its group.
    */
   unsettle(): void {
     this.settled = this.log.next;

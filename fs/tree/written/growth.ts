@@ -65,8 +65,8 @@ function assertQueuesTake(holders: ReadonlyMap<Holder, number>, bytes: number): 
 }
 
 /**
- * Has a queue make room for each of its links to a written event. The queue may drop some of these
- * links on the way: then it is asked again, with the smaller need of the others.
+ * Makes room in a queue for each of its links to a written event. The queue may drop some of these
+ * links on the way: then call this again, with the smaller need of the others.
  * @param holder the queue
  * @param holders the queues that hold the event, and the number of links of each
  * @param bytes the bytes of text that the event grows by

@@ -80,7 +80,7 @@ export class WrittenEvent extends Event implements Recorded {
   }
 
   /**
-   * Takes up the times that the event had in another daemon.
+   * Restores the times that the event had in an earlier daemon.
    * @param keeper the account that is charged while only open files hold it; null for none
    */
   restore(
@@ -161,7 +161,9 @@ export class WrittenEvent extends Event implements Recorded {
     this.#recordChange();
   }
 
-  /** An unprivileged user has changed the text: see `withoutSetIds`. */
+  /**
+   * Removes the set-ID bits after an unprivileged user has changed the text: see `withoutSetIds`.
+   */
   dropSetIds(): void {
     this.mode = withoutSetIds(this.mode);
     this.#recordChange();

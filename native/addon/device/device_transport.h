@@ -31,7 +31,10 @@ class DeviceTransport final : public Transport {
 
   /** epoll reports the device readable. */
   void markReadable() { isReadable_ = true; }
-  /** Whether a request may wait: no `receive` has found the device empty since `markReadable`. */
+  /**
+   * Returns whether a request may wait: no `receive` has found the device empty since
+   * `markReadable`.
+   */
   bool isReadable() const { return isReadable_; }
 
   void beginRun(Until until) override {
@@ -83,7 +86,7 @@ class DeviceTransport final : public Transport {
   /** The most failures of read(2) in a row that may pass. */
   static constexpr uint32_t kMostFailures = 1000;
 
-  /** Whether an error of read(2) says that the connection is over (fs/fuse/dev.c). */
+  /** Returns whether an error of read(2) says that the connection is over (fs/fuse/dev.c). */
   static bool isEnd(int error) {
     return error == ENODEV || error == ECONNABORTED || error == EPERM || error == EBADF;
   }

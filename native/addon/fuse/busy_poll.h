@@ -26,9 +26,14 @@ class BusyPoll {
   explicit BusyPoll(uint32_t pollUs)
       : pollNs_(uint64_t{pollUs} * 1000), isAlone_(cpuCount() == 1) {}
 
-  /** Whether polling can help after a request whose caller waits for the reply, or does not. */
+  /**
+   * Returns whether polling can help after a request whose caller waits for the reply, or does not.
+   */
   bool suits(bool callerWaits) const { return pollNs_ != 0 && !(isAlone_ && callerWaits); }
-  /** Whether a request is likely to come soon. The caller then reports the result to `record`. */
+  /**
+   * Returns whether a request is likely to come soon. The caller then reports the result to
+   * `record`.
+   */
   bool isWorthIt() { return backoff_.isWorthIt(); }
   void record(bool paid) { backoff_.record(paid); }
 

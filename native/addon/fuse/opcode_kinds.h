@@ -6,20 +6,20 @@
 
 namespace eventfs {
 
-/** Whether the kernel accepts a reply to a request (include/uapi/linux/fuse.h). */
+/** Returns whether the kernel accepts a reply to a request (include/uapi/linux/fuse.h). */
 inline bool hasReply(uint32_t opcode) {
   return opcode != FUSE_FORGET && opcode != FUSE_BATCH_FORGET && opcode != FUSE_INTERRUPT;
 }
 
-/** Whether the kernel releases something, and no caller waits for the reply. */
+/** Returns whether the kernel releases something, and no caller waits for the reply. */
 inline bool isRelease(uint32_t opcode) {
   return opcode == FUSE_RELEASE || opcode == FUSE_RELEASEDIR || opcode == FUSE_FORGET ||
          opcode == FUSE_BATCH_FORGET;
 }
 
 /**
- * Whether a request only frees memory, so that no process's death changes its result. RELEASE is
- * not such a request: it publishes the event of a written file, or of an open `publish`.
+ * Returns whether a request only frees memory, so that no process's death changes its result.
+ * RELEASE is not such a request: it publishes the event of a written file, or of an open `publish`.
  */
 inline bool isForget(uint32_t opcode) {
   return opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET;

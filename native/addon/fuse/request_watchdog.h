@@ -66,7 +66,7 @@ class RequestWatchdog {
   bool start(uint32_t boundMs);
   void stop();
 
-  /** A request is handed to its handler. */
+  /** Notes that a request is handed to its handler. */
   void begin() {
     ticks_ = 0;
     std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -75,7 +75,7 @@ class RequestWatchdog {
     if (__builtin_expect(isArmed_ == 0, false)) arm();
   }
   /**
-   * The handler has returned.
+   * Notes that the handler has returned.
    * @returns whether the request has been answered by `onHung` meanwhile
    */
   bool end() {
@@ -85,7 +85,9 @@ class RequestWatchdog {
     isHung_ = 0;
     return true;
   }
-  /** How long the handler of the hung request has run, in milliseconds: not less than that. */
+  /**
+   * Returns how long the handler of the hung request has run, in milliseconds: not less than that.
+   */
   uint32_t ageMs() const;
 
  private:

@@ -85,7 +85,7 @@ void ServeLoop::pollForMore() {
   if (polls) busyPoll_.record(hasFound);
 }
 
-/** Whether readers have to be woken now, even if more events are likely. */
+/** Returns whether readers have to be woken now, even if more events are likely. */
 bool ServeLoop::isDeferredTooLong() {
   if (!isOpen() || handler_.settleState() == SettleState::settled) return false;
   uint64_t now = nowNs();
@@ -215,7 +215,7 @@ bool ServeLoop::serveOne(AnyTransport& transport, const RequestHandler::Call& ca
   return true;
 }
 
-/** The INIT reply is sent: requests come through the ring from now on. */
+/** Starts the ring after the INIT reply is sent: requests come through it from now on. */
 void ServeLoop::startRing() { endIfFailed(ring_.ring().start()); }
 
 // ---- Replies

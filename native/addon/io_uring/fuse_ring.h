@@ -48,14 +48,14 @@ class FuseRing {
    * @returns false, with errno, if io_uring is not available
    */
   bool prepare(int fuseFd, uint32_t queues, size_t payloadBytes);
-  /** Whether it is set up, and not started yet. */
+  /** Returns whether it is set up, and not started yet. */
   bool isPrepared() const { return ring_.isOpen() && queueCount_ > 0 && !isStarted_; }
   /**
    * Registers the entries, which the kernel accepts after the INIT reply. Returns 0 or an errno.
    */
   int start();
   bool isStarted() const { return isStarted_; }
-  /** Whether the kernel sends requests this way: every queue has an entry. */
+  /** Returns whether the kernel sends requests this way: every queue has an entry. */
   bool isServing() const;
   /**
    * A descriptor that becomes readable when requests have come since `rest`. It is an eventfd(2),
@@ -68,7 +68,7 @@ class FuseRing {
   void rest();
   void close();
 
-  /** Whether `enter` has anything to do. Reads memory only. */
+  /** Returns whether `enter` has anything to do. Reads memory only. */
   bool isDue() const;
   /** Hands over queued replies and fetches requests (io_uring_enter(2)). Returns 0 or an errno. */
   int enter();

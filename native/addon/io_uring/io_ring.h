@@ -73,9 +73,11 @@ class IoRing {
 
   // ---- Completions
 
-  /** Whether `enter` with IORING_ENTER_GETEVENTS would complete anything. Reads memory only. */
+  /**
+   * Returns whether `enter` with IORING_ENTER_GETEVENTS would complete anything. Reads memory only.
+   */
   bool isDeferred() const;
-  /** Whether it would, or completions wait. */
+  /** Returns whether completions wait, or `isDeferred` is true. */
   bool hasWork() const { return isDeferred() || head() != tail(); }
   /** The new completions are those from `head` up to `tail`. */
   uint32_t head() const { return *completions_.head; }
@@ -99,7 +101,7 @@ class IoRing {
    * @returns false, with errno, if it fails
    */
   bool registerEventfd(int fd);
-  /** Whether later completions and deferred work signal the eventfd. */
+  /** Returns whether later completions and deferred work signal the eventfd. */
   void setEventfdEnabled(bool isEnabled);
 
  private:

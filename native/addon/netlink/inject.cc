@@ -85,7 +85,7 @@ Injection::Injection(const Napi::CallbackInfo& info) {
   }
 }
 
-/** Has the message's receivers see these ids (SCM_CREDENTIALS, unix(7)). */
+/** Makes the message's receivers see these ids (SCM_CREDENTIALS, unix(7)). */
 void Injection::attachCredentials(uint32_t message, const ucred& sender) {
   msghdr& to = vector_[message].msg_hdr;
   to.msg_control = controls_[message];

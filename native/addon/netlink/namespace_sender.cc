@@ -56,7 +56,7 @@ static int checkNamespace(int fd) {
   return type == CLONE_NEWNET ? 0 : EINVAL;
 }
 
-/** Whether two descriptors or paths lead to the same inode. */
+/** Returns whether two descriptors or paths lead to the same inode. */
 static bool isOwnUserNamespace(const struct stat& other) {
   struct stat own;
   return stat("/proc/self/ns/user", &own) == 0 && own.st_dev == other.st_dev &&

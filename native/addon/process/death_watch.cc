@@ -97,7 +97,7 @@ uint32_t DeathWatch::drainBy(Call& call) {
 }
 
 /**
- * Whether a process of the set may have died since the last call.
+ * Returns whether a process of the set may have died since the last call.
  *
  * A dying process wakes the pollers of its pidfd before its parent can wait(2) for it. The wake-up
  * reaches the epoll set, and through that the ring's poll request (kernel/exit.c, do_notify_pidfd;

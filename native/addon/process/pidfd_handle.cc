@@ -48,7 +48,10 @@ static int ownPidfd() {
   return own.get();
 }
 
-/** Whether this process can open handles: seccomp filters of containers refuse it with EPERM. */
+/**
+ * Returns whether this process can open handles: seccomp filters of containers refuse it with
+ * EPERM.
+ */
 static bool canOpenHandles() {
   unsigned char bytes[kHandleBytes];
   if (!readHandle(ownPidfd(), bytes)) return false;

@@ -77,7 +77,7 @@ static inline int publish(const char *out, long id, uint64_t rate, long burst, u
   return 0;
 }
 
-/* Has the kernel send `rate` uevents a second, until SIGTERM. */
+/* Makes the kernel send `rate` uevents a second, until SIGTERM. */
 static inline int send_uevents(const char *out, long id, uint64_t rate) {
   char name[64], text[256];
   snprintf(name, sizeof name, "send-%ld", id);

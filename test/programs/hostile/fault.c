@@ -1,7 +1,7 @@
 /*
- * Has a running process fail at one of its system calls, by ptrace(2). All threads are traced, and
- * those that start later. Prints `armed` once it traces, `spent` after the last call that fails,
- * and what it has done at the end.
+ * Makes one of the system calls of a running process fail, by ptrace(2). All threads are traced,
+ * and those that start later. Prints `armed` once it traces, `spent` after the last call that
+ * fails, and what it has done at the end.
  *
  *   fault PID count                     counts the system calls until SIGTERM
  *   fault PID kill N                    kills the process by SIGKILL at the entry of its Nth call
@@ -58,7 +58,7 @@ static void seize_all(void) {
   closedir(tasks);
 }
 
-/* Whether a descriptor of the process is of the wanted path. */
+/* Returns whether a descriptor of the process is of the wanted path. */
 static bool is_path(uint64_t fd) {
   if (!plan.path) return true;
   char link[64], target[PATH_MAX];

@@ -56,9 +56,9 @@ export class Crash extends Error {
 export interface Observer {
   /** Called before everything that outlives the daemon: throws a Crash to kill it there. */
   atPoint(): void;
-  /** A request is served: with a reply, parked (null), or without a reply. */
+  /** Called when a request is served: with a reply, parked (null), or without a reply. */
   served(read: Read, outcome: 'replied' | 'parked' | 'noReply'): void;
-  /** The daemon has logged a message. */
+  /** Called when the daemon has logged a message. */
   logged(message: string): void;
 }
 

@@ -72,7 +72,7 @@ export class Device {
   }
 
   /**
-   * A signal comes for the process that waits for the request.
+   * Interrupts the request: a signal comes for the process that waits for it.
    *
    * @returns true if the request was not sent yet and is gone
    */

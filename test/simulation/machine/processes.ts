@@ -24,7 +24,7 @@ export class SimProcess {
     this.effectiveUid = uid;
   }
 
-  /** Whether `other` is the process or an ancestor of it. */
+  /** Returns whether `other` is the process or an ancestor of it. */
   descendsFrom(other: SimProcess): boolean {
     let at: SimProcess | null = this; // eslint-disable-line @typescript-eslint/no-this-alias
     // The children of a dead process get another parent.
@@ -87,7 +87,9 @@ export class Processes {
     this.#watch?.noteDeath(process);
   }
 
-  /** The system calls of a new daemon; its predecessor's pidfds are closed, or held by it. */
+  /**
+   * Returns the system calls of a new daemon. Its predecessor's pidfds are closed, or held by it.
+   */
   system(): ProcessSystem {
     this.#pidfds = new Map();
     return {

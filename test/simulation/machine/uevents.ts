@@ -99,7 +99,7 @@ export class Mailbox {
     this.took(this.#mail!.items[this.#taken++]);
   }
 
-  /** Takes up how much of the last batch a dead daemon has done. */
+  /** Restores how much of the last batch a dead daemon has done. */
   restore(table: StateTable): void {
     const source = table.get('source', 1);
     const mail = this.#mail;

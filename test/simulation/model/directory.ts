@@ -104,7 +104,7 @@ export class ModelDirectory {
     public limits: ModelLimits,
   ) {}
 
-  /** A restarted daemon reuses the places of removed special files. */
+  /** Forgets the places of removed special files, which a restarted daemon reuses. */
   restarted(): void {
     this.nextSpecial = (this.specials.at(-1)?.position ?? SPECIALS_FROM - 1) + 1;
   }
@@ -146,7 +146,7 @@ export class ModelDirectory {
     return name;
   }
 
-  /** Whether these amounts exceed the limits. */
+  /** Returns whether these amounts exceed the limits. */
   overflows(events: number, bytes: number): boolean {
     return (
       (events > 0 && this.size + events > this.limits.events) ||
@@ -286,7 +286,7 @@ export class ModelDirectory {
     return taken.length;
   }
 
-  /** The first entry that a stream can take, and the lost events before it. */
+  /** Returns the first entry that a stream can take, and the lost events before it. */
   #nextItem(): { entry: ModelEntry | undefined; losses: ModelLoss[] } {
     const losses: ModelLoss[] = [];
     for (const item of this.items) {
@@ -296,7 +296,7 @@ export class ModelDirectory {
     return { entry: undefined, losses };
   }
 
-  /** Whether a read of a `.stream` that has `rest` left returns bytes. */
+  /** Returns whether a read of a `.stream` that has `rest` left returns bytes. */
   isReady(rest: string): boolean {
     if (rest !== '') return true;
     const { entry } = this.#nextItem();

@@ -89,7 +89,7 @@ export function matches(filter: string, event: ModelEvent): boolean {
   return filter.split('\n').some((line) => line === `K==${value}`);
 }
 
-/** The overflow record for a number of lost events. */
+/** Returns the overflow record for a number of lost events. */
 export function overflowText(lost: number): string {
   return `overflow@/eventfs\nACTION=overflow\nDEVPATH=/eventfs\nSUBSYSTEM=eventfs\nLOST=${lost}\n`;
 }
@@ -214,7 +214,7 @@ export class ModelLog {
     if (end > this.bytes) this.#overtakeIn(0, RESERVE_BYTES);
   }
 
-  /** After a restart the index begins with the ring. */
+  /** Makes the index begin with the ring, as a restart does. */
   restarted(): void {
     const oldest = this.ring.length > 0 ? this.ring[0].event.number : this.next;
     this.index.splice(0, this.index.findIndex(({ number }) => number >= oldest) >>> 0);
@@ -230,7 +230,7 @@ export class ModelLog {
     return at >= 0 && known[at].highest === seqnum ? known[at].number : undefined;
   }
 
-  /** Whether a read of the stream returns bytes. */
+  /** Returns whether a read of the stream returns bytes. */
   isReady(stream: ModelStream): boolean {
     return stream.rest !== '' || stream.missing > 0 || this.#unread(stream).length > 0;
   }
@@ -257,7 +257,7 @@ export class ModelLog {
     return into.text;
   }
 
-  /** The sum of the weights from one number up to another. */
+  /** Returns the sum of the weights from one number up to another. */
   weight(from: number, to: number): number {
     let sum = 0;
     for (const { number, weight } of this.index) if (number >= from && number < to) sum += weight;

@@ -163,7 +163,7 @@ export class ModelFiles {
     return handle;
   }
 
-  /** A READ that the daemon has answered at once. */
+  /** Checks a READ that the daemon has answered at once. */
   read(request: SimRequest, reply: SimReply): void {
     const { model } = this;
     const handle = this.handleOf(request, reply);
@@ -199,7 +199,7 @@ export class ModelFiles {
     return null;
   }
 
-  /** A READ that the daemon parks. */
+  /** Notes a READ that the daemon parks. */
   parked(request: SimRequest): void {
     const { model } = this;
     const handle = model.handles.get(request.fh)!;
@@ -218,7 +218,7 @@ export class ModelFiles {
     model.reads.push({ request, handle });
   }
 
-  /** A READ that the kernel sends again is taken back. */
+  /** Takes back a READ that the kernel sends again. */
   abandoned(request: SimRequest): void {
     const { model } = this;
     if (!model.reads.some((read) => read.request === request)) return;
@@ -226,12 +226,12 @@ export class ModelFiles {
     model.quotas.account(request.uid, request.gid).add({ reads: -1 });
   }
 
-  /** Whether the directory of a READ that waits has ended. */
+  /** Returns whether the directory of a READ that waits has ended. */
   isOver(request: SimRequest): boolean {
     return this.model.reads.find((read) => read.request === request)!.handle.isOver;
   }
 
-  /** The answer to a parked READ. */
+  /** Checks the answer to a parked READ. */
   answered(request: SimRequest, reply: SimReply): void {
     const { model } = this;
     const at = model.reads.findIndex((read) => read.request === request);

@@ -70,7 +70,7 @@ export class Model {
   /** Every directory that was ever made gets a number. */
   readonly places = new Map<ModelDirectory, number>();
   placed = 0;
-  /** Whether the daemon may hold back what has come: its readers are not settled. */
+  /** Returns whether the daemon may hold back what has come: its readers are not settled. */
   isUnsettled: () => boolean = () => false;
 
   constructor(readonly settings: ModelSettings) {
@@ -185,8 +185,8 @@ export class Model {
   }
 
   /**
-   * A request fails with ESTALE: a restarted daemon may have forgotten one of its nodes. It has not
-   * if the request fails for another reason.
+   * Handles a request that fails with ESTALE: a restarted daemon may have forgotten one of its
+   * nodes. It has not if the request fails for another reason.
    *
    * @returns whether the model can't tell which node it was
    */
@@ -199,7 +199,7 @@ export class Model {
     return lost.length > 1;
   }
 
-  /** A request has succeeded: the daemon knows its nodes. */
+  /** Notes that a request has succeeded: the daemon knows its nodes. */
   found({ nodeid, target, op }: SimRequest): void {
     if (BY_HANDLE.has(op)) return;
     const nodes = op === 'FUSE_LINK' || op === 'FUSE_RENAME2' ? [nodeid, target] : [nodeid];
@@ -209,7 +209,7 @@ export class Model {
     }
   }
 
-  /** The daemon was killed, and the next one serves. */
+  /** Notes that the daemon was killed, and that the next one serves. */
   restarted(): void {
     this.#restarts++;
     this.log.restarted();
@@ -332,32 +332,32 @@ export class Model {
 
   // ---- events
 
-  /** An event comes through netlink. */
+  /** Adds an event that comes through netlink. */
   kernelEvent(text: string, seqnum: number): void {
     this.#append(text, seqnum, 1, false, 'kernel');
     if (seqnum > this.lastSeqnum) this.lastSeqnum = seqnum;
     this.committed();
   }
 
-  /** A source has lost events. */
+  /** Adds a loss of a source. */
   loss(count: number): void {
     this.#append(overflowText(count), NaN, count, true, 'eventfs');
     this.committed();
   }
 
-  /** A program publishes an event. */
+  /** Adds an event that a program publishes. */
   published(text: string, uid: number): void {
     const trimmed = `${text.replace(/\n+$/, '')}\n`;
     const seqnum = [...trimmed.matchAll(/^SEQNUM=(\d+)$/gm)].at(-1)?.[1]; // the last one counts
     this.#append(trimmed, Number(seqnum ?? NaN), 1, false, `publish:${uid}`);
   }
 
-  /** A transaction ends: the log of a guarded daemon makes room for the next one. */
+  /** Ends a transaction: the log of a guarded daemon makes room for the next one. */
   committed(): void {
     if (this.settings.isGuarded) this.log.reserve();
   }
 
-  /** The rule of the names: fs/bus/events/name-index.ts. */
+  /** Names an event by the rule of fs/bus/events/name-index.ts. */
   #nameOf(seqnum: number, source: string): string {
     const { log } = this;
     const isNew = seqnum > log.highest;
@@ -405,7 +405,7 @@ export class Model {
 
   // ---- ends
 
-  /** The daemon learns that a process is dead. */
+  /** Handles a death that the daemon has learned. */
   died(process: SimProcess): void {
     for (const directory of [...this.directories]) {
       if (directory.owner !== process || directory.isOrphaned) continue;
@@ -414,7 +414,7 @@ export class Model {
     }
   }
 
-  /** A directory ends, and all that it holds. */
+  /** Ends a directory and all that it holds. */
   end(directory: ModelDirectory): void {
     this.directories = this.directories.filter((other) => other !== directory);
     directory.isOver = true;
@@ -431,7 +431,7 @@ export class Model {
     }
   }
 
-  /** A process can't write an event any more through an open file: the last one completes it. */
+  /** Notes that an open file can't write to an event any more: the last such file completes it. */
   writerClosed(event: ModelEvent): void {
     if (--event.written!.writers > 0) return;
     for (const holder of new Set(event.holders)) if (holder !== null) this.dataCame(holder);
@@ -439,7 +439,7 @@ export class Model {
 
   // ---- checks between steps
 
-  /** Whether a read of a handle returns bytes. */
+  /** Returns whether a read of a handle returns bytes. */
   isReady({ use, directory }: ModelHandle): boolean {
     if (use.kind === 'stream') return this.log.isReady(use.stream);
     return use.kind === 'queue' && directory!.isReady(use.rest);
@@ -459,7 +459,7 @@ export class Model {
       );
   }
 
-  /** The daemon wakes the pollers of a file. */
+  /** Notes that the daemon has woken the pollers of a file. */
   woken(key: number): void {
     for (const handle of this.handles.values()) {
       if (handle.pollKey !== key) continue;

@@ -23,7 +23,7 @@ export class ModelNamespace {
     private readonly processes: Processes,
   ) {}
 
-  /** Whether a directory gives way to a live process whose PID its name has. */
+  /** Returns whether a directory gives way to a live process whose PID its name has. */
   #givesWay(directory: ModelDirectory, caller: SimProcess | null): boolean {
     const { madeBy, isOrphaned, owner } = directory;
     if (!isOrphaned && (madeBy === 0 || caller === null || caller.effectiveUid === madeBy))
@@ -132,7 +132,7 @@ export class ModelNamespace {
     if (model.expect(request, reply, errno)) model.end(directory!);
   }
 
-  /** Whether the caller owns a directory that ends with it. */
+  /** Returns whether the caller owns a directory that ends with it. */
   #isOwner({ isSticky, owner }: ModelDirectory, request: SimRequest): boolean {
     return !isSticky && this.#caller(request) === owner;
   }

@@ -75,7 +75,9 @@ export class ModelNode {
   }
 }
 
-/** Whether open(2) of a file fails with ESTALE: it has no name, and no process has it open. */
+/**
+ * Returns whether open(2) of a file fails with ESTALE: it has no name, and no process has it open.
+ */
 export function isUnreachable(target: Target): boolean {
   return target.kind === 'entry' && target.event.links === 0 && target.event.opens === 0;
 }

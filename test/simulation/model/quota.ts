@@ -44,7 +44,7 @@ export class Account {
     return 0;
   }
 
-  /** As `refusal`, for amounts that `from` holds already. */
+  /** Does the same as `refusal`, for amounts that `from` holds already. */
   refusalFrom(from: Account, amounts: Amounts): number {
     const others = from.#sums;
     return this.refusal(
@@ -53,7 +53,7 @@ export class Account {
     );
   }
 
-  /** Whether the amounts would fit after a refund of the negative ones. */
+  /** Returns whether the amounts would fit after a refund of the negative ones. */
   fitsAfter(events: number, bytes: number): boolean {
     return this.#sums.every(
       ({ held, most }) =>

@@ -6,7 +6,7 @@ import type { ModelEvent } from './events.js';
 /** The most full queues that may drop events for one that grows. */
 const MOST_FULL_QUEUES = 2;
 
-/** A write by a user takes the set-ID bits. */
+/** Removes the set-ID bits, as a write by a user does. */
 export function dropSetIds({ written }: ModelEvent, uid: number): void {
   if (uid === 0 || written === null) return;
   written.mode &= (written.mode & 0o010) === 0 ? ~0o4000 : ~0o6000;

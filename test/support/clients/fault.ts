@@ -63,7 +63,7 @@ export class Fault {
   }
 
   /**
-   * Has the next `count` calls fail.
+   * Makes the next `count` calls fail.
    * @param path only calls whose first argument is a descriptor of this path
    * @param first the number of the first of them, from 1
    */

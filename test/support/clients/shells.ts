@@ -23,7 +23,7 @@ export type Ask = (completion: string, lines: readonly Line[], place: Place) => 
 /** Prints the offers of each line, one a line of output, and a separator after each. */
 const END = 'end-of-offers';
 
-/** Whether a command is in PATH. */
+/** Returns whether a command is in PATH. */
 export function isInstalled(command: string): boolean {
   const paths = (process.env.PATH ?? '').split(delimiter);
   return paths.some((path) => {

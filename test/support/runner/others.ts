@@ -90,7 +90,7 @@ function declaredNames(statement: ts.Statement): string[] {
 }
 
 /**
- * Whether a node uses one of the names.
+ * Returns whether a node uses one of the names.
  * @param withTests whether the tests in it count too: those that a helper makes for several files
  */
 function usesOne(node: ts.Node, names: ReadonlySet<string>, withTests = false): boolean {

@@ -106,7 +106,7 @@ protocol('sets HOST, whatever the event says', () => {
   assert.is(recordWithHost(large, 'web1'), null);
 });
 
-/** A sink that writes down what happens. */
+/** Returns a sink that records its calls. */
 function noting(): { sink: FleetSink; said: string[] } {
   const said: string[] = [];
   const note =

@@ -61,7 +61,7 @@ class World {
       this.history.add(Buffer.from(`add@/x\nN=${this.history.next}\n\n`), 1);
   }
 
-  /** The host's own queue has lost events. */
+  /** Adds a loss of events in the host's own queue. */
   lose(count: number): void {
     this.history.add(Buffer.from(`overflow@/eventfs\nLOST=${count}\n\n`), count);
   }
@@ -120,7 +120,7 @@ class World {
     this.state();
   }
 
-  /** The network is good again. */
+  /** Delivers all messages, as a good network does. */
   end(): void {
     this.history.rewind();
     for (let i = 0; i < 1000; i++) {

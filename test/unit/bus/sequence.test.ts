@@ -197,7 +197,7 @@ const change = fc.oneof(
 
 type Change = typeof change extends fc.Arbitrary<infer T> ? T : never;
 
-/** Does the same to both, as far as possible. */
+/** Applies a change to both, as far as possible. */
 function apply(to: readonly Sequence<Named>[], one: Change): void {
   const [lazy, indexed] = to;
   const isFree = (n: number): boolean => !indexed.has(`n${n}`);

@@ -16,7 +16,7 @@ function history(role: Role, lines: readonly string[], name: string = role): His
   return { client: name, role, calls: lines.map((line, at) => parseCall(line, at + 2)) };
 }
 
-/** The rules that histories violate, without repeats. */
+/** Returns the rules that histories violate, without repeats. */
 function violated(...histories: readonly History[]): string[] {
   const { violations } = checkHistories(histories, { longest: LONGEST });
   return [...new Set(violations.map(({ rule }) => rule))].sort();
@@ -160,7 +160,7 @@ checker('refuses lines that are no calls', () => {
     assert.throws(() => parseCall(line, 1), /is no call/, line);
 });
 
-/** A run of some publishers and a reader whose queue holds a few events, step by step. */
+/** Simulates some publishers and a reader whose queue holds a few events, step by step. */
 function simulate(steps: readonly { publish: boolean; id: number; count: number }[]): {
   publishers: string[][];
   items: string[];

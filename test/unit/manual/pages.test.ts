@@ -42,7 +42,7 @@ function fileOf(name: string, roff: string): string {
   return file;
 }
 
-/** A page as a terminal without colours shows it, with one blank between words. */
+/** Returns a page as a terminal without colours shows it, with one blank between words. */
 function shown(name: string, roff: string): string {
   const wide = ['-T', 'ascii', '-O', 'width=500', fileOf(name, roff)];
   const output = execFileSync('mandoc', wide, { encoding: 'utf8' });
@@ -53,7 +53,7 @@ function oneBlank(value: string): string {
   return value.replaceAll(/\s+/g, ' ');
 }
 
-/** The texts of a document: words between marks, and the lines of blocks. */
+/** Returns the texts of a document: words between marks, and the lines of blocks. */
 function textsOf(node: RootContent): string[] {
   if ('value' in node)
     return node.type === 'html' ? [] : node.value.split('\n').map((line) => oneBlank(line).trim());

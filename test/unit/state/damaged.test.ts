@@ -83,7 +83,7 @@ function refusal(read: () => unknown): string | undefined {
   }
 }
 
-/** Whether the header and the journal alone show the damage; a tree is not needed. */
+/** Returns whether the header and the journal alone show the damage; a tree is not needed. */
 const isRefusedEarly = (memory: StateMemory): boolean =>
   refusal(() => new StateTable(StateLayout.open(memory))) !== undefined;
 

@@ -39,7 +39,7 @@ class Guarded {
   }
 }
 
-/** All that a client can see of a tree without open files. */
+/** Returns all that a client can see of a tree without open files. */
 function seen(kernel: MemoryKernel): unknown {
   const list = (parent: number): unknown[] =>
     kernel.names(parent).map((name) => {

@@ -80,7 +80,7 @@ export type Step =
 const which = fc.nat(99);
 const text = fc.constantFrom('', 'x', 'mine@/x\n', 'a@/b\nK=V\n');
 
-/** A step of one kind, with its fields. */
+/** Returns the arbitrary of steps of one kind, with their fields. */
 function step(
   weight: number,
   names: readonly string[],

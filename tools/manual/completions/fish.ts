@@ -22,7 +22,7 @@ ${lines.join('\n')}
 `;
 }
 
-/** The function that reads the words before the cursor. */
+/** Returns the shell function that reads the words before the cursor. */
 function parser(line: CommandLine): string {
   const valued = valuedOptions(line)
     .filter(({ value }) => value.isRequired)
@@ -64,7 +64,7 @@ end
 `;
 }
 
-/** The conditions of the lines for options and arguments. */
+/** Returns the conditions of the lines for options and arguments. */
 function conditions(name: string): string {
   return `# Whether the words before the cursor are of a command: '' before there is one.
 function __${name}_in

@@ -18,7 +18,7 @@ export interface BridgeArguments extends Partial<BrokerOptions> {
   readonly publish?: string;
   readonly subscribe?: string;
   readonly fleet?: string;
-  /** In seconds. */
+  /** The keep-alive time of MQTT, in seconds. */
   readonly keepAlive: number;
   /** The most events of a message. */
   readonly batch: number;

@@ -112,7 +112,7 @@ export class Configuration {
     return true;
   }
 
-  /** Takes up the text that a daemon of the same mount has read after SIGHUP. */
+  /** Applies the text that an earlier daemon of the mount has read after SIGHUP. */
   goOn(text: string | null): void {
     this.config = this.#parse(text) ?? DEFAULT_CONFIG;
     this.text = text;

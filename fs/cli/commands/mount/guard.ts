@@ -34,7 +34,7 @@ export interface GuardOptions {
   readonly fdHolder?: string;
 }
 
-/** Whether the options ask for a holder of the mount. */
+/** Returns whether the options ask for a holder of the mount. */
 export function wantsHolder({
   guard,
   fdHolder,
@@ -259,7 +259,7 @@ export async function checkHolder({ guard, fdHolder }: GuardOptions): Promise<vo
   }
 }
 
-/** Whether the guardian has started this daemon for one that has served. */
+/** Returns whether the guardian has started this daemon for one that has served. */
 export function isReplacement(holder: Holder | undefined): boolean {
   return holder instanceof Guardian && holder.takesOver;
 }

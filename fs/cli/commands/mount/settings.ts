@@ -1,4 +1,4 @@
-/** The settings that a running daemon applies: after SIGHUP, and those of the daemon before it. */
+/** Applies settings to a running daemon: those of the file after SIGHUP, and its predecessor's. */
 import type { Daemon } from '../../../daemon/daemon.js';
 import type { Holder } from '../../../guard/holder.js';
 import type { LineLogger, Logger } from '../../../shared/log/logger.js';

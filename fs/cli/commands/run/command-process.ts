@@ -15,10 +15,10 @@ export interface CommandOptions {
   readonly environment: NodeJS.ProcessEnv;
   /** In seconds. After it the command gets SIGTERM, and SIGKILL 2 s later. */
   readonly timeout?: number | undefined;
-  /** Is called when the command has run for `timeout`. */
+  /** Called when the command has run for `timeout`. */
   readonly onTimeout: () => void;
   /**
-   * Is called once when the command has ended.
+   * Called once when the command has ended.
    *
    * @param failure the reason of a failure; null after exit code 0
    */

@@ -11,7 +11,7 @@ import { Runner, STOP_SIGNALS } from './runner.js';
 /** The options of `eventfs run`. */
 export interface RunOptions {
   readonly jobs: number;
-  /** In seconds. */
+  /** The longest time that a command may run, in seconds. */
   readonly timeout?: number;
   readonly since?: string;
   readonly mount: string;

@@ -101,7 +101,10 @@ function stuckOf(waiting: WaitingRequests | Unknown): number | undefined {
   return typeof waiting === 'string' ? undefined : waiting.stuck;
 }
 
-/** The object of `--json`. Numbers are numbers; text that is not UTF-8 is an array of its bytes. */
+/**
+ * Returns the object of `--json`. Numbers are numbers; text that is not UTF-8 is an array of its
+ * bytes.
+ */
 function statusJson(
   mount: string,
   { daemon, unreadable }: MountStatus,

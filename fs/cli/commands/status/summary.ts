@@ -88,7 +88,10 @@ function daemonText(daemon: Status): string {
   return `process ${daemon.get('DAEMON') ?? '?'}, for ${duration(seconds)}${how}`;
 }
 
-/** The process that keeps the mount while no daemon runs; none without such a process. */
+/**
+ * Returns the line of the process that keeps the mount while no daemon runs; none without such a
+ * process.
+ */
 function holderFact(daemon: Status): Fact[] {
   const holder = daemon.get('GUARDED');
   if (holder === undefined) return [];
@@ -101,7 +104,10 @@ function holderFact(daemon: Status): Fact[] {
   return [['kept', `by a guardian, if the daemon dies; ${restarts}, ${reloads}${standby}`]];
 }
 
-/** A source has a line for its socket's buffer as long as the daemon reads from it. */
+/**
+ * Names the sources. A source has a line for its socket's buffer as long as the daemon reads from
+ * it.
+ */
 function sourceText(daemon: Status): string {
   const sources = [
     ...(daemon.has('KERNEL_BUFFER')

@@ -15,7 +15,7 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 /** The receiver of what the user does. */
 export interface DisplayHandler {
   key(key: string): void;
-  /** The user or a signal ends the program, or the terminal is gone. */
+  /** Called when the user or a signal ends the program, or the terminal is gone. */
   end(): void;
 }
 

@@ -6,11 +6,11 @@ const CTRL_Z = '\x1a';
 
 /** The receiver of keys. */
 export interface KeyHandler {
-  /** A key, or the sequence of a key, was typed. */
+  /** Called when a key, or the sequence of a key, was typed. */
   key(key: string): void;
-  /** Ctrl-C was typed: a raw terminal sends no SIGINT. */
+  /** Called when Ctrl-C was typed: a raw terminal sends no SIGINT. */
   interrupt(): void;
-  /** The program is about to stop, or continues after a stop. */
+  /** Called when the program is about to stop, or continues after a stop. */
   suspend(): void;
   resume(): void;
 }

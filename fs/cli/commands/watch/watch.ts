@@ -16,7 +16,7 @@ import { type WatchedEvent, watched } from './watched-event.js';
 export interface WatchOptions extends FormatOptions {
   /** How many events to print. */
   readonly count?: number;
-  /** In seconds. */
+  /** The time after which `watch` ends, in seconds. */
   readonly timeout?: number;
   /** The file of a recording. */
   readonly record?: string;

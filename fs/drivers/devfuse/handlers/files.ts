@@ -114,7 +114,7 @@ export class FileHandlers implements Pick<Handlers, Methods> {
     return DONE;
   }
 
-  /** Whether a read of a file waits even if there are events for it. */
+  /** Returns whether a read of a file waits even if there are events for it. */
   #mustWait(handle: Handle): boolean {
     const { reads } = this;
     return reads.parksAll ? handle.mayBlock : reads.holds && handle.isFresh;

@@ -143,7 +143,7 @@ export class FilterHandle extends LiveTextHandle implements UnparsedFilter {
     return handle;
   }
 
-  /** Whether the directory has the filter that this open file has set. */
+  /** Returns whether the directory has the filter that this open file has set. */
   #hasSetFilter(): boolean {
     const set = this.#written.toString('latin1', 0, this.#parsed);
     return Filter.parse(set).text === this.node.directory.filter.text;

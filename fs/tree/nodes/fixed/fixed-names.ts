@@ -15,7 +15,7 @@ const INODE_OFFSETS: ReadonlyMap<string, number> = new Map(
 /** The number of inode numbers that a directory takes: its own, and those of the fixed names. */
 export const EVENT_DIRECTORY_INODES = 1 + INODE_OFFSETS.size;
 
-/** Whether a name is fixed. */
+/** Returns whether a name is fixed. */
 export function isFixedName(name: string): boolean {
   return INODE_OFFSETS.has(name);
 }

@@ -151,7 +151,7 @@ export class PublishHandle extends Handle {
     return length;
   }
 
-  /** Whether the record that waits is whole, because `written` begins another. */
+  /** Returns whether the record that waits is whole, because `written` begins another. */
   #endedBy(written: Buffer): boolean {
     return beginsEvent(written) && (!this.#isCut || endsLine(this.#begun!));
   }

@@ -92,7 +92,7 @@ export abstract class RecordedFile extends UringFile implements Recorded {
     this.#recorder = null;
   }
 
-  /** Has the next commit record the file. */
+  /** Makes the next commit record the file. */
   protected changed(): void {
     this.#recorder?.changed(this);
   }
@@ -132,7 +132,7 @@ export abstract class RecordedFile extends UringFile implements Recorded {
     this.changed();
   }
 
-  /** Takes over the place of a reader, and the rest of a record, from the last daemon. */
+  /** Restores the place of a reader and the rest of a record from the last daemon. */
   restorePlace(_place: Fields<'cursor'>): void {}
 
   /** Whether a process has polled the file. */
@@ -140,7 +140,7 @@ export abstract class RecordedFile extends UringFile implements Recorded {
     return this.pollKeyLow !== 0 || this.pollKeyHigh !== 0;
   }
 
-  /** Has the next commit record what the daemon knows of the file's reads by io_uring. */
+  /** Makes the next commit record what the daemon knows of the file's reads by io_uring. */
   protected override uringChanged(uring: UringReads): void {
     if (this.#recorder === null) return;
     uring.fh = this.#fh;

@@ -67,7 +67,7 @@ export abstract class UringFile extends ChargedFile {
   protected heapChanged(): void {}
 
   /**
-   * Takes over what the last daemon knew of the threads. Their memory is charged already.
+   * Restores the records of the last daemon about the threads. Their memory is charged already.
    * @param text the text that `UringReads` has recorded
    */
   restoreUring(text: string): void {

@@ -84,7 +84,7 @@ export class DirectoryCharge {
   }
 
   /**
-   * As `assertEntryFits`, for a file that comes from another directory.
+   * Makes the checks of `assertEntryFits` for a file that comes from another directory.
    * @param from the charge of the other directory
    * @param replaced the entry that the file replaces here
    * @param newName the name of the file here

@@ -41,7 +41,7 @@ export abstract class ReceivingDirectory
     if (this.readers.any) this.unsettle();
   }
 
-  /** Whether the directory takes an event. */
+  /** Returns whether the directory takes an event. */
   wants(event: Event): boolean {
     return this.filter.all || event.always || this.filter.matches(event);
   }

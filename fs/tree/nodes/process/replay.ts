@@ -20,7 +20,7 @@ const MOST_REPLAY_MS = 5;
 export interface ReplayTarget {
   readonly filter: Filter;
   readonly queue: Queue<Entry>;
-  /** Whether the directory takes an event. */
+  /** Returns whether the directory takes an event. */
   wants(event: Event): boolean;
   /** Returns an entry for an event, under a name that is free. */
   entryFor(event: Event): Entry;
@@ -65,7 +65,7 @@ export class QueueStart {
     return this.#after;
   }
 
-  /** Takes up the place that the queue had in another daemon. */
+  /** Restores the place that the queue had in an earlier daemon. */
   restore(state: Fields<'directory'>): void {
     this.#first = state.first as LogIndex;
     this.#after = state.after as SeqNum;

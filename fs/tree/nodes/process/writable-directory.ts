@@ -106,7 +106,7 @@ export abstract class WritableDirectory extends EventDirectory {
     this.recordChange();
   }
 
-  /** Takes up the times that the directory had in another daemon. */
+  /** Restores the times that the directory had in an earlier daemon. */
   protected restorePermitted(permitted: Timestamp): void {
     this.#permitted = permitted;
   }
