@@ -1,15 +1,15 @@
 /**
  * Runs every test file with a time limit, and counts. Files of test/unit need no mount and no root;
  * as many processes as there are CPUs run them, most of them one after the other in one process
- * (test/support/runner/shared-process.ts). Files of test/mounted run one after the other, as root, in a
- * process of their own.
+ * (test/support/runner/shared-process.ts). Files of test/mounted run one after the other, as root,
+ * in a process of their own.
  *
  * A file that does not end in time is stuck on a mount. Then the runner aborts the file's
  * connections through fusectl, kills its processes, and prints its daemon's log. It does the same
  * if the file's tests have ended and the file does not. A file's working directory is its scratch
- * directory, and a file that leaves new files in the checkout has failed. An error on the way does not end the run:
- * it is printed with the file's name, and counted. The last line is `N passed, N failed`,
- * and `, N skipped` if a test was skipped.
+ * directory, and a file that leaves new files in the checkout has failed. An error on the way does
+ * not end the run: it is printed with the file's name, and counted. The last line has the numbers
+ * of passed and failed tests, and of skipped ones if there are any.
  *
  *     node dist/test/run.js [part of a file's name, or a file's absolute path ...]
  */
@@ -60,8 +60,8 @@ interface Result {
 }
 
 async function main(): Promise<void> {
-  // Other users run copies of the build (test/support/mount/other-user.ts), so it must not depend on the
-  // caller's umask.
+  // Other users run copies of the build (test/support/mount/other-user.ts), so it must not depend
+  // on the caller's umask.
   process.umask(0o022);
   const wanted = process.argv.slice(2);
   const parts = wanted.filter((part) => !isAbsolute(part));

@@ -78,13 +78,6 @@ export function latencySpreadUs(measured: Measured, fraction: number): Spread {
   );
 }
 
-export function sampleCount(measured: Measured): number {
-  return measured.latency.reduce(
-    (count, { histogram }) => count + Histogram.parse(histogram).count,
-    0,
-  );
-}
-
 export type Payer = 'manager' | 'publisher' | 'subscriber';
 
 /** Returns the CPU time of a delivery, at a modest rate or at saturation. */

@@ -1,7 +1,7 @@
 /**
- * The time from the start of a command to its effect: the first event of `watch`, the end of `emit`,
- * and what `exec` adds to a command. Rounds of all commands alternate, so that a busy machine slows
- * all of them. The figure is the median.
+ * The time from the start of a command to its effect: the first event of `watch`, the end of
+ * `emit`, and what `exec` adds to a command. Rounds of all commands alternate, so that a busy
+ * machine slows all of them. The figure is the median.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';

@@ -1,4 +1,6 @@
-/** 1,000 hosts with one event a second each, half of which die at once; and a bridge without work. */
+/**
+ * 1,000 hosts with one event a second each, half of which die at once; and a bridge without work.
+ */
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';

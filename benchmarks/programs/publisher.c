@@ -3,7 +3,8 @@
  * `publish` of eventfs. `publisher BYTES PLACE links EVENTS FIFODIR` is the event manager itself,
  * as vdev's event-put and s6-ftrig-notify are together: it writes EVENTS/global/<NUMBER>, links it
  * into every directory of EVENTS, unlinks it, and writes a byte into every FIFO of FIFODIR. PLACE
- * tells the numbers of several publishers apart (test/programs/shared/order.h). It obeys these commands:
+ * tells the numbers of several publishers apart (test/programs/shared/order.h). It obeys these
+ * commands:
  *
  *   flood MS MOST      publishes for MS as fast as it can, at most MOST
  *   rate PER_S COUNT   publishes COUNT at an even rate

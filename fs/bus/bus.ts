@@ -248,7 +248,9 @@ export class Bus {
     };
   }
 
-  /** Returns the kernel's last SEQNUM before an event; the oldest that is known for an old event. */
+  /**
+   * Returns the kernel's last SEQNUM before an event; the oldest that is known for an old event.
+   */
   seqnumBefore(number: LogIndex): SeqNum {
     return this.#seqnums.before(number) ?? this.#lastSeqnum;
   }

@@ -56,7 +56,10 @@ export interface Holder {
   becameComplete(): void;
 }
 
-/** The line ends behind a text in the arena: the most that an event needs (tree/written/written-event.ts). */
+/**
+ * The line ends behind a text in the arena: the most that an event needs
+ * (tree/written/written-event.ts).
+ */
 const ROOM_BEHIND = 2;
 
 /** The bytes of an event without text: two line ends. Never written to. */

@@ -8,7 +8,8 @@ import { NotServedError, UserError } from '../shared/errors.js';
  * @param directory the mount, or a symlink to it
  * @param remedy returns the hint if eventfs is not mounted there
  * @returns the mount's path
- * @throws NotServedError if eventfs is not mounted there, or if its daemon is dead or does not answer
+ * @throws NotServedError if eventfs is not mounted there, or if its daemon is dead or does not
+ *   answer
  */
 export async function requireMount(
   directory: string,

@@ -49,7 +49,9 @@ export interface Subscriber {
   readonly command: string;
   readonly pending: number;
   readonly lost: number;
-  /** How many events have come for it. Those that a process directory had no room for are left out. */
+  /**
+   * How many events have come for it. Those that a process directory had no room for are left out.
+   */
   readonly added: number;
   /** When its oldest waiting event came, in seconds since the epoch; unknown for a stream. */
   readonly oldest?: number;

@@ -1,7 +1,7 @@
 /**
- * Requests that wait in the kernel for a daemon's answer, as fusectl counts them (fs/fuse/control.c,
- * the file `waiting`). Most are blocked reads, which the daemon counts too. A request beyond those
- * that is there again and again is stuck.
+ * Requests that wait in the kernel for a daemon's answer, as fusectl counts them
+ * (fs/fuse/control.c, the file `waiting`). Most are blocked reads, which the daemon counts too. A
+ * request beyond those that is there again and again is stuck.
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -174,7 +174,8 @@ export class Daemon {
   }
 
   /**
-   * Warms up the path of an event, opens the outlets, mounts, and starts the sources. Resolves once clients can use the mount.
+   * Warms up the path of an event, opens the outlets, mounts, and starts the sources. Resolves once
+   * clients can use the mount.
    *
    * @param onEnd called when the connection ends without {@link stop}: another process unmounted
    * @throws UserError if the mount fails
@@ -265,7 +266,9 @@ export class Daemon {
     this.options.holder?.release();
   }
 
-  /** Requests wait for a daemon that takes over, so that does not warm up; a standby has done so. */
+  /**
+   * Requests wait for a daemon that takes over, so that does not warm up; a standby has done so.
+   */
   async #warmUp(): Promise<void> {
     if (this.#sources.length === 0 || this.options.holder?.takesOver === true) return;
     (await import('./warm-up.js')).warmUp(this.#owners);

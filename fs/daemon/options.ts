@@ -24,9 +24,8 @@ export interface StickyDirectory {
   readonly mode: number;
 }
 
-/** The netlink groups that can feed the tree. */
-export const SOURCE_NAMES = ['kernel', 'udev'] as const;
-export type SourceName = (typeof SOURCE_NAMES)[number];
+/** A netlink group that can feed the tree. */
+export type SourceName = 'kernel' | 'udev';
 
 /** The settings that SIGHUP can change while the mount exists. */
 export interface LiveSettings {

@@ -17,8 +17,8 @@ export interface MappedState {
 }
 
 /**
- * Maps a state for reading and writing. V8 takes the memory for garbage of 1 GiB, and collects: so a
- * daemon calls this while its heap is small.
+ * Maps a state for reading and writing. V8 takes the memory for garbage of 1 GiB, and collects: so
+ * a daemon calls this while its heap is small.
  */
 export function mapState(fd: number): MappedState {
   const { size } = fstatSync(fd);

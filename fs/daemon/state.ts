@@ -1,4 +1,6 @@
-/** The state that outlives the daemon: its memory, its journal, and what the last daemon has left. */
+/**
+ * The state that outlives the daemon: its memory, its journal, and what the last daemon has left.
+ */
 import { closeSync } from 'node:fs';
 import { createStateMemfd } from '#native';
 import type { LogLimits } from '../bus/log.js';

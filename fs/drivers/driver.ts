@@ -45,7 +45,9 @@ export interface DevFuseOptions {
   readonly busyPollUs: number;
   /** How devfuse receives requests. */
   readonly transport: TransportName;
-  /** How long a handler may take before its request is answered EIO, in milliseconds; 0: no bound. */
+  /**
+   * How long a handler may take before its request is answered EIO, in milliseconds; 0: no bound.
+   */
   readonly requestBoundMs: number;
   /** The beginning of a line of text on standard error; '' if the log is not such text. */
   readonly linePrefix: string;

@@ -23,8 +23,8 @@ export const NO_REPLY = -1 as Outcome;
 export type Handler = (request: Request, reply: Reply) => Outcome;
 
 /**
- * One handler for each row, none of which needs `this`. The doc of each method names its system call,
- * its reply and its errors.
+ * One handler for each row, none of which needs `this`. The doc of each method names its system
+ * call, its reply and its errors.
  */
 export type Handlers = Record<(typeof OPERATIONS)[number]['method'], Handler>;
 

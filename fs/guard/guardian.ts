@@ -254,9 +254,9 @@ export class Guardian implements Holder {
   }
 
   /**
-   * Yields, once all earlier messages are sent: the next daemon needs the descriptors in them. Until
-   * the guardian answers, `#receive` blocks the whole process: a timer or a death would change the
-   * state that the next daemon uses.
+   * Yields, once all earlier messages are sent: the next daemon needs the descriptors in them.
+   * Until the guardian answers, `#receive` blocks the whole process: a timer or a death would
+   * change the state that the next daemon uses.
    */
   #yield(number: string): void {
     if (this.#replaceable === null) return; // it is not ready, and the time limit ends the reload

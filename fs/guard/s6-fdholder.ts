@@ -1,7 +1,7 @@
 /**
- * s6-fdholder (s6-fdholder-daemon(8)): a service that holds descriptors for others. s6-fdholder-store
- * keeps one. s6-fdholder-retrieve starts a program with it as standard input: eventfs-guard, which
- * sends it back here.
+ * s6-fdholder (s6-fdholder-daemon(8)): a service that holds descriptors for others.
+ * s6-fdholder-store keeps one. s6-fdholder-retrieve starts a program with it as standard input:
+ * eventfs-guard, which sends it back here.
  */
 import { spawnSync } from 'node:child_process';
 import { closeSync } from 'node:fs';

@@ -59,8 +59,8 @@ export interface MountOptions {
   /** Ends the mount, also while it starts. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Whether the daemon outlives this process. If not, it unmounts when this process ends, also by
-   * SIGKILL    * (default `false`).
+   * Whether the daemon outlives this process (default `false`). If not, it unmounts when this
+   * process ends, also by SIGKILL.
    */
   readonly outlives?: boolean | undefined;
 }

@@ -1,9 +1,9 @@
 /**
- * How owners have ended: by an exit code or by a signal. The daemon counts it for `log/.status`, and
- * the trace of deaths shows it.
+ * How owners have ended: by an exit code or by a signal. The daemon counts it for `log/.status`,
+ * and the trace of deaths shows it.
  *
- * A death takes effect first. The daemon asks how the owner ended later, in a turn between requests,
- * and closes the pidfd then (docs/decisions/100-how-an-owner-ended.md).
+ * A death takes effect first. The daemon asks how the owner ended later, in a turn between
+ * requests, and closes the pidfd then (docs/decisions/100-how-an-owner-ended.md).
  */
 import { constants } from 'node:os';
 import { clock } from '../shared/clock.js';

@@ -1,6 +1,6 @@
 /**
- * The memory into which the kernel writes datagrams. A guardian keeps it, so a daemon that is killed
- * between recvmmsg(2) and the bus loses none.
+ * The memory into which the kernel writes datagrams. A guardian keeps it, so a daemon that is
+ * killed between recvmmsg(2) and the bus loses none.
  */
 
 /**

@@ -34,7 +34,7 @@ export function checksumBytes(view: DataView, start: number, length: number): nu
 }
 
 /** The values of a checked number are below this. */
-export const CHECKED_LIMIT = 2 ** 36;
+const CHECKED_LIMIT = 2 ** 36;
 const CHECK_BITS = 2 ** 16;
 
 function checkOf(value: number): number {

@@ -1,7 +1,8 @@
 /**
  * The memory of the state: one mapping that the guardian keeps when the daemon dies.
  *
- *   header page (its second half: left-reply.ts) | schema | ring of the log | mailbox of the sources | journal half 0 | half 1
+ *   header page (its second half: left-reply.ts) | schema | ring of the log
+ *   | mailbox of the sources | journal half 0 | half 1
  *
  * The memory is sparse: a page costs nothing until it is written to.
  */
@@ -48,8 +49,8 @@ const Place = {
   sent: 8,
 } as const;
 /**
- * Number 10 is the word of serving-word.ts. The numbers from here on have no check: a wrong one does
- * no harm.
+ * Number 10 is the word of serving-word.ts. The numbers from here on have no check: a wrong one
+ * does no harm.
  */
 const READ_AGES = 16;
 const READ_AGES_END = 80;

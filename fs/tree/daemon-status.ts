@@ -27,7 +27,7 @@ export interface StatusSources {
 }
 
 /** Returns the totals of all process directories. */
-export function directoryTotals({ root, deliveries }: StatusSources): Totals {
+function directoryTotals({ root, deliveries }: StatusSources): Totals {
   let [pending, most, lost] = [0, 0, deliveries.lostByEnded];
   for (const { queue } of root.directories) {
     pending += queue.entries.size;

@@ -18,8 +18,8 @@ const NODE_ENDED = 'the directory has ended, with its owner or by rmdir';
 const LOOKUPS_UNKNOWN = 2 ** 29;
 
 /**
- * The base class of the tree, so that a driver's call with a number finds its node without a call of
- * another object.
+ * The base class of the tree, so that a driver's call with a number finds its node without a call
+ * of another object.
  */
 export abstract class KnownObjects {
   abstract readonly root: RootDirectory;

@@ -1,7 +1,7 @@
 /**
- * A data table, and so exempt from the bound of 500 lines: statements of POSIX and Linux's manual pages about file system calls. system.ts
- * describes their syntax and runs them. go-fuse's posixtest and pjdfstest served as lists of
- * topics.
+ * A data table, and so exempt from the bound of 500 lines: statements of POSIX and Linux's manual
+ * pages about file system calls. system.ts describes their syntax and runs them. go-fuse's
+ * posixtest and pjdfstest served as lists of topics.
  *
  * Differences from a disk's filesystem are cases too: a process directory holds no directories, an
  * event is at most 64 KiB, reading does not change an access time.

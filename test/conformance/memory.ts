@@ -1,7 +1,7 @@
 /**
- * Makes the calls of test/programs/clients/stream-calls.c on the tree in memory. It does the kernel's part
- * of each call (fs/namei.c, fs/open.c: paths, symlinks, flags, permissions), as far as the cases
- * need it.
+ * Makes the calls of test/programs/clients/stream-calls.c on the tree in memory. It does the
+ * kernel's part of each call (fs/namei.c, fs/open.c: paths, symlinks, flags, permissions), as far
+ * as the cases need it.
  */
 import type { Answer } from '../support/clients/clients.js';
 import { type By, Refused } from '../support/memory/connection.js';

@@ -1,6 +1,6 @@
 /**
- * A real mount for the cases: the callers are processes of test/programs/clients/stream-calls.c, whose
- * directories end with them.
+ * A real mount for the cases: the callers are processes of test/programs/clients/stream-calls.c,
+ * whose directories end with them.
  */
 import * as assert from 'uvu/assert';
 import { Calls } from '../support/clients/clients.js';

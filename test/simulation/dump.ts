@@ -1,7 +1,7 @@
 /**
- * A complete text of a tree: all that clients can observe, and all that the state holds of it, which
- * includes the open files and the cursors. A restored tree must have the text of the tree before the
- * crash.
+ * A complete text of a tree: all that clients can observe, and all that the state holds of it,
+ * which includes the open files and the cursors. A restored tree must have the text of the tree
+ * before the crash.
  */
 import { Journal } from '../../fs/state/journal.js';
 import { StateLayout, type StateMemory, heapMemory } from '../../fs/state/layout.js';

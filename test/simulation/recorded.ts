@@ -4,7 +4,9 @@ import type { StateTable } from '../../fs/state/table.js';
 import type { SimReply, SimRequest } from './machine/request.js';
 import { check } from './model/model.js';
 
-/** Checks that no record of a reader's place has outlived its open file: another may get its number. */
+/**
+ * Checks that no record of a reader's place has outlived its open file: another may get its number.
+ */
 export function checkPlaces(table: StateTable): void {
   for (const fh of table.keys('cursor'))
     check(

@@ -1,6 +1,6 @@
 /**
- * The reader of documents (test/support/documents/markdown.ts): blocks, sessions, and the comparison of an
- * output with the expected one.
+ * The reader of documents (test/support/documents/markdown.ts): blocks, sessions, and the
+ * comparison of an output with the expected one.
  */
 import * as assert from 'uvu/assert';
 import { blocks, fits, isNotRun, sessionOf } from '../support/documents/markdown.js';

@@ -1,6 +1,7 @@
 /**
- * The house style, as far as a test can hold it: line lengths, files that are named and exist, words and beginnings of
- * sentences that are not used, and the form of the decisions. CONTRIBUTING.md has the rules.
+ * The house style, as far as a test can hold it: line lengths, files that are named and exist,
+ * words and beginnings of sentences that are not used, and the form of the decisions.
+ * CONTRIBUTING.md has the rules.
  */
 import * as assert from 'uvu/assert';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
@@ -92,7 +93,10 @@ function isFile(name: string): boolean {
   return false;
 }
 
-/** Names of files in a text that must exist: TypeScript and markdown wherever they are, and what begins with a folder of ours. */
+/**
+ * Names of files in a text that must exist: TypeScript and markdown wherever they are, and what
+ * begins with a folder of ours.
+ */
 function namedFiles(text: string): string[] {
   const words =
     text.match(
@@ -184,6 +188,23 @@ tidy('has links that lead somewhere', () => {
       .map((target) => `${path}: ${target}`),
   );
   assert.equal(dead, []);
+});
+
+tidy('has comments whose lines fit', () => {
+  // The formatters wrap code only.
+  const isComment = /^\s*(\/\/ (?!eslint-)|\/?\*)/;
+  const long = sources()
+    .filter(({ path }) => /\.(ts|mjs|js|c|cc|h)$/.test(path))
+    .flatMap(({ path, text }) =>
+      text
+        .split('\n')
+        .flatMap((line, index) =>
+          line.length > MOST_COLUMNS && isComment.test(line)
+            ? [`${path}:${index + 1}: ${line.length} columns`]
+            : [],
+        ),
+    );
+  assert.equal(long, []);
 });
 
 tidy('has documents whose lines fit, but for tables and blocks', () => {

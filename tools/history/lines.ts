@@ -9,7 +9,7 @@ import { basename, join } from 'node:path';
 const CHUNK_BYTES = 1 << 20;
 
 /** The roles of clients: each has rules of its own. */
-export const ROLES = ['publish', 'send', 'read', 'names', 'owner', 'look', 'books'] as const;
+const ROLES = ['publish', 'send', 'read', 'names', 'owner', 'look', 'books'] as const;
 export type Role = (typeof ROLES)[number];
 
 /** One call of a client. */
@@ -74,7 +74,7 @@ export function parseCall(text: string, line: number): Call {
  * Opens a client's file.
  * @throws Error if its head is wrong
  */
-export function readHistory(path: string): History {
+function readHistory(path: string): History {
   const [first] = linesOf(path);
   const role = ROLES.find((name) => first === `eventfs-history 1 ${name}`);
   if (role === undefined) throw new Error(`${path} is no history: '${first?.slice(0, 80)}'`);

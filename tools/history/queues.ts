@@ -1,4 +1,6 @@
-/** The rules of readers: order, no repeats, delivered + LOST = published, no reader waits in vain. */
+/**
+ * The rules of readers: order, no repeats, delivered + LOST = published, no reader waits in vain.
+ */
 import { constants } from 'node:os';
 import type { Findings } from './findings.js';
 import type { Call, History } from './lines.js';

@@ -11,7 +11,7 @@ import { type Leftovers, Peer, type Stored } from './peer.js';
 const MNT_DETACH = 2;
 const TMPFS_OPTIONS = 'size=2g,nr_inodes=8m,mode=0755';
 /** The period in which the catch-all looks for dead processes. */
-export const CLEANER_PERIOD_MS = 1000;
+const CLEANER_PERIOD_MS = 1000;
 
 export class FilesPeer extends Peer {
   #root = '';

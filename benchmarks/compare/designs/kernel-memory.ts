@@ -9,7 +9,7 @@ const NETLINK_KOBJECT_UEVENT = 15;
 /**
  * Returns the bytes of an object of a slab cache: slabinfo(5); `otherwise` if that is unreadable.
  */
-export function slabObjectBytes(cache: string, otherwise: number): number {
+function slabObjectBytes(cache: string, otherwise: number): number {
   try {
     const line = readFileSync('/proc/slabinfo', 'latin1')
       .split('\n')
@@ -25,7 +25,7 @@ export function memfdBytes(size: number): number {
   return pagesBytes(size) + INODE_BYTES + DENTRY_BYTES + slabObjectBytes('filp', 256);
 }
 
-export function pagesBytes(size: number): number {
+function pagesBytes(size: number): number {
   return Math.ceil(size / PAGE_BYTES) * PAGE_BYTES;
 }
 

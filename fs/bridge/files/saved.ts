@@ -10,7 +10,9 @@ import { ReplacedFile } from './replaced-file.js';
 
 const VERSION = 1;
 
-/** A place in the local events: the events up to the one with this name have numbers up to `seq`. */
+/**
+ * A place in the local events: the events up to the one with this name have numbers up to `seq`.
+ */
 export interface Place {
   readonly name: string;
   readonly seq: number;

@@ -145,8 +145,8 @@ export class Connection {
    * Subscribes to topics, with QoS 1.
    *
    * @param done called when the broker has accepted all of them
-   * @param refused called with the reason code if the broker refuses one; without it, the connection
-   *   ends
+   * @param refused called with the reason code if the broker refuses one; without it, the
+   *   connection ends
    */
   subscribe(topics: readonly string[], done: () => void, refused?: (code: number) => void): void {
     if (!this.#isOpen || topics.length === 0) return;

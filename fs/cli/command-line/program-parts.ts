@@ -27,6 +27,10 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   settle: ['eventfs coldplug && eventfs settle --timeout 30'],
   coldplug: ['eventfs coldplug SUBSYSTEM==net'],
   doctor: ['eventfs doctor --mount /dev/events'],
+  bridge: [
+    "eventfs bridge --broker mqtts://broker --publish 'SUBSYSTEM==block' --fleet /dev/fleet",
+    'eventfs bridge --status',
+  ],
 };
 
 /** Creates a parser without commands. */

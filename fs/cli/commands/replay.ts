@@ -28,8 +28,8 @@ const LONGEST_SLEEP_MS = 24 * 3600 * 1000;
  *
  * @param properties must be empty
  * @throws UsageError for wrong options, or a file that is no recording
- * @throws UserError if the recording can't be read or is damaged, if the daemon refuses an event, or
- *   if eventfs is not mounted there
+ * @throws UserError if the recording can't be read or is damaged, if the daemon refuses an event,
+ *   or if eventfs is not mounted there
  */
 export async function replay(
   properties: readonly string[],

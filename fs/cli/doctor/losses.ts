@@ -1,4 +1,6 @@
-/** The checks of `eventfs doctor` that concern lost events: in the netlink socket, and in queues. */
+/**
+ * The checks of `eventfs doctor` that concern lost events: in the netlink socket, and in queues.
+ */
 import { lags, processDirectories, streams } from '../../client/status.js';
 import type { Status, StatusKey } from '../../shared/status-lines.js';
 import { textOf } from '../terminal/output.js';

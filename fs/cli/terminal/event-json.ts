@@ -16,7 +16,7 @@ import { isUtf8 } from 'node:buffer';
 import type { WatchedEvent } from '../commands/watch/watched-event.js';
 
 /** The version of the schema. A change that breaks a reader of the last version increases it. */
-export const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 1;
 
 /** A text, or its bytes if they are not UTF-8. */
 export type JsonText = string | number[];

@@ -61,7 +61,7 @@ export function eventPath(directory: string, name: string): Buffer {
  * @returns the event's text, one character for each byte; null if the file is not a regular file
  * @throws SystemError ENOENT if there is no such file, and other errors of open(2) and read(2)
  */
-export function readEvent(path: Buffer): string | null {
+function readEvent(path: Buffer): string | null {
   const fd = openUnfollowed(path, constants.O_NONBLOCK);
   if (fd === null) return null;
   try {

@@ -11,7 +11,9 @@ import { canBeName, readSome } from './stream.js';
 import { type EventText, recordTexts, tellsOfLoss } from './text.js';
 
 const READ_BYTES = 256 * 1024;
-/** The most texts of a source that wait: a stream of all its events may have more than the reader. */
+/**
+ * The most texts of a source that wait: a stream of all its events may have more than the reader.
+ */
 const MOST_WAITING = 65_536;
 
 /** The sources that number their events, each with a key of `log/.status` if the daemon has it. */
@@ -112,7 +114,9 @@ class SourceStream {
   }
 }
 
-/** Opens the stream of the filter's events from one source; of all its events if that is no name. */
+/**
+ * Opens the stream of the filter's events from one source; of all its events if that is no name.
+ */
 function openAlone(mount: string, filter: Filter, source: SourceName): number {
   const term = `SOURCE==${source}`;
   const wanted = filter.text

@@ -123,8 +123,8 @@ export function canShare(filter: Filter): boolean {
  * Finds the shared stream that the filesystem filters. If the filter can't be a file name, it is
  * the stream of all events, and this process filters them.
  *
- * @returns its path below the mount, one character a byte, and the filter that this process applies;
- *   null if there is none
+ * @returns its path below the mount, one character a byte, and the filter that this process
+ *   applies; null if there is none
  */
 export function sharedStream(filter: Filter): { queue: string; rest: Filter | null } {
   const isName = canBeName(filter.text);

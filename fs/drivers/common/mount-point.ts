@@ -8,7 +8,9 @@ import { type Connection, isSameConnection } from '../../shared/kernel/connectio
 import { MOUNT_TYPE, enclosing, mountedAt } from '../../shared/kernel/mountinfo.js';
 import type { Logger } from '../../shared/log/logger.js';
 
-/** How long the kernel may take to send INIT after mount(2), in milliseconds. It sends it at once. */
+/**
+ * How long the kernel may take to send INIT after mount(2), in milliseconds. It sends it at once.
+ */
 export const INIT_TIMEOUT_MS = 5000;
 
 /**
@@ -68,7 +70,9 @@ export async function clearMountPoint(path: string, logger: Logger): Promise<voi
   }
 }
 
-/** Returns the remedy for a mount point that is missing: /dev/events is none that a user can make. */
+/**
+ * Returns the remedy for a mount point that is missing: /dev/events is none that a user can make.
+ */
 function missingRemedy(path: string): string {
   const own =
     process.geteuid?.() === 0 ? '' : ', or a directory of your own: eventfs mount ~/events';

@@ -228,7 +228,8 @@ export class DevFuse implements Driver {
 
   /**
    * Asks for the longest limit on the age of requests, and lets blocked reads end before it.
-   * @param adopted the mount of the last daemon: its limit stays, whatever the kernel has for others
+   * @param adopted the mount of the last daemon: its limit stays, whatever the kernel has for
+   *   others
    * @throws UserError if the kernel's limit is too short
    */
   #limitReads(adopted: AdoptedMount | null): void {

@@ -18,7 +18,7 @@ export function isOfFormerNotifier(opcode: number, pid: number): boolean {
 }
 
 /** Returns whether a process runs the notifier's program. */
-export function isNotifier(pid: number): boolean {
+function isNotifier(pid: number): boolean {
   try {
     const [program] = basename(readlinkSync(`/proc/${pid}/exe`)).split(' ');
     return program === basename(notifierProgram);

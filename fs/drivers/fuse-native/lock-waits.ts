@@ -1,7 +1,8 @@
 /**
  * The daemon's threads that wait, by proc_pid_syscall(5): those that wait for an object on their
- * own stack, and the thread that serves a call, which knows its caller. Among libfuse's threads these are the threads that wait for the lock of a path (fuse.c,
- * wait_path), and the thread that waits for all others to end.
+ * own stack, and the thread that serves a call, which knows its caller. Among libfuse's threads
+ * these are the threads that wait for the lock of a path (fuse.c, wait_path), and the thread that
+ * waits for all others to end.
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import { addressOf, callerOfThread } from '#native';
@@ -33,7 +34,9 @@ export class LockWatch {
     this.#waiters.clear();
   }
 
-  /** Looks at all threads. Returns whether one waits for a lock that waited at the last look too. */
+  /**
+   * Looks at all threads. Returns whether one waits for a lock that waited at the last look too.
+   */
   look(): boolean {
     const waiters = stackWaiters().filter((thread) => !this.#idle.has(thread));
     const isStuck = waiters.some((thread) => this.#waiters.has(thread));

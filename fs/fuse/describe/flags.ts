@@ -7,7 +7,7 @@ import { InitFlag, OpenFlag, RenameFlag, SetattrValid } from '../abi.js';
 import { type Fields, type Flags, MISSING, flagNames } from './fields.js';
 
 /** Flags of open(2). O_SYNC comes before O_DSYNC because it includes that bit. */
-export const OPEN_FLAGS: Flags = {
+const OPEN_FLAGS: Flags = {
   O_WRONLY: constants.O_WRONLY,
   O_RDWR: constants.O_RDWR,
   O_CREAT: constants.O_CREAT,

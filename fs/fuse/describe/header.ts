@@ -40,6 +40,6 @@ export function headerOf(bytes: Uint8Array, length: number): RequestHeader | und
 }
 
 /** Returns an opcode's name without its prefix, as in `LOOKUP`. */
-export function shortName(opcode: number): string {
+function shortName(opcode: number): string {
   return opcodeName(opcode).replace('FUSE_', '').replace(' ', '-');
 }

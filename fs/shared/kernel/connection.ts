@@ -32,8 +32,8 @@ export function isSameConnection({ minor, identity }: Connection): boolean {
 }
 
 /**
- * Aborts a connection by fusectl, which lets the user of the mount do it. Does nothing where fusectl
- * is not mounted.
+ * Aborts a connection by fusectl, which lets the user of the mount do it. Does nothing where
+ * fusectl is not mounted.
  */
 export function abortConnection({ minor }: Connection): void {
   try {

@@ -1,7 +1,7 @@
 /**
  * The kernel's limits on the age of a FUSE request (Linux 6.14 and newer; fs/fuse/req_timeout.c,
- * before fs/fuse/dev.c). If a request is older, the kernel ends the whole connection. A blocked read
- * is such a request. Both limits apply to a connection from its INIT on; later changes do not.
+ * before fs/fuse/dev.c). If a request is older, the kernel ends the whole connection. A blocked
+ * read is such a request. Both limits apply to a connection from its INIT on; later changes do not.
  */
 import { readFileSync } from 'node:fs';
 

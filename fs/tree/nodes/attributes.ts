@@ -1,4 +1,6 @@
-/** The attributes of files and directories: what stat(2) shows and what chmod(2) and others change. */
+/**
+ * The attributes of files and directories: what stat(2) shows and what chmod(2) and others change.
+ */
 import { type Timestamp, now } from '../../bus/event.js';
 import { type TimeFields, timeFields, timeOf } from '../../state/times.js';
 

@@ -263,7 +263,9 @@ export class EventHandle extends Handle {
     for (let handle = this.#next; handle !== null; handle = handle.#next) handle.changed();
   }
 
-  /** Ends the writes of this open file of a node whose directory has ended, and of all that follow. */
+  /**
+   * Ends the writes of this open file of a node whose directory has ended, and of all that follow.
+   */
   endWrites(): void {
     const { event } = this.node;
     if (!(event instanceof WrittenEvent)) return;

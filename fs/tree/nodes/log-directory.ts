@@ -27,8 +27,8 @@ export interface Reports {
 export class LogDirectory extends EventDirectory {
   readonly name = 'log';
   /**
-   * The daemon refuses each new file, whatever the mode says. A notifier without root raises inotify events
-   * only where the kernel lets its user write.
+   * The daemon refuses each new file, whatever the mode says. A notifier without root raises
+   * inotify events only where the kernel lets its user write.
    */
   readonly mode = FileType.directory | (MOUNT_USER.uid === 0 ? 0o555 : 0o755);
   readonly uid = MOUNT_USER.uid;

@@ -1,4 +1,6 @@
-/** Charges the prices of things that exist already: those that a daemon before this one has made. */
+/**
+ * Charges the prices of things that exist already: those that a daemon before this one has made.
+ */
 import { ITEMS } from '../../shared/quota-items.js';
 import type { QuotaAccount } from './account.js';
 import type { Bounds } from './bounds.js';

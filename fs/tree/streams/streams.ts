@@ -29,7 +29,9 @@ export class Streams implements Recorded, StreamOwner {
   isMarked = false;
   /** The number of the next group, in the state of the daemon. */
   #nextGroup = 1;
-  /** The record of each group says how many events had matched before this number or a later one. */
+  /**
+   * The record of each group says how many events had matched before this number or a later one.
+   */
   #recordedFrom = 0;
   /** The groups, by their filter's text. A group exists as long as one of its streams is open. */
   readonly groups = new Map<string, StreamGroup>();

@@ -4,23 +4,14 @@ import { EVENTFS, run } from '../../support/mount/daemon.js';
 import { eventfsForOthers } from '../../support/mount/other-user.js';
 import { suite } from '../../support/runner/suite.js';
 import { Terminal } from '../../support/clients/terminal.js';
+import { commandLine } from '../../../tools/manual/product.js';
 
 const eventfs = (...args: readonly string[]): ReturnType<typeof run> =>
   run([process.execPath, EVENTFS, ...args]);
-const COMMANDS = [
-  'mount',
-  'umount',
-  'watch',
-  'emit',
-  'status',
-  'top',
-  'exec',
-  'run',
-  'wait',
-  'settle',
-  'coldplug',
-  'doctor',
-];
+/** All commands of the parser, but for those that only a clone has or that print help. */
+const COMMANDS = commandLine.commands
+  .map(({ name }) => name)
+  .filter((name) => !['compare', 'help'].includes(name));
 
 const help = suite('eventfs');
 

@@ -35,7 +35,11 @@ async function withPeer(design: Design, work: (peer: Peer) => Promise<void>): Pr
 }
 
 for (const design of DESIGNS) {
-  if (design.unavailable?.() !== undefined) continue;
+  const why = design.unavailable?.();
+  if (why !== undefined) {
+    console.log(`skipped: ${design.title}: ${why}`);
+    continue;
+  }
 
   designs(
     `'${design.title}' delivers every event once and in order, and leaves the files that it is known to leave`,

@@ -220,7 +220,7 @@ config('is accepted as the reference shows it, and options of the command line w
       `[${table}] of the reference`,
     );
   }
-  const { queue, ring, history, filter } = readConfig(
+  const { queue, ring, history, filter, quotas } = readConfig(
     'config.md',
     example.replace(
       /^(fleet|publisher|sticky|netns|guard|request_bound|list_links|log_level|log_json|debug).*$/gm,
@@ -238,6 +238,11 @@ config('is accepted as the reference shows it, and options of the command line w
     { queue, ring, history, filter },
     { queue: defaultQueue, ring: defaultRing, history: defaultHistory, filter: defaultFilter },
   );
+  // The defaults of the others depend on the machine.
+  const { mount: whole, uid } = DEFAULT_CONFIG.quotas;
+  for (const item of ['directories', 'streams', 'reads', 'filter_cost'] as const)
+    assert.is(quotas.mount[item], whole[item], item);
+  assert.equal({ ...quotas.uid.others, memory: uid.others.memory }, uid.others);
   rmSync(fileOf(''));
 });
 

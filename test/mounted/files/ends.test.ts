@@ -1,4 +1,4 @@
-/** `head` and `tail` while others change the queue: who resolves them always meets an end as it was at some moment. */
+/** `head` and `tail` while other processes change the queue: they always lead to a real end. */
 import * as assert from 'uvu/assert';
 import { constants } from 'node:fs';
 import { Calls } from '../../support/clients/clients.js';

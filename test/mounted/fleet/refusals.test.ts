@@ -1,4 +1,6 @@
-/** Brokers that refuse or bound messages, with Debian's mosquitto: each event comes or is counted. */
+/**
+ * Brokers that refuse or bound messages, with Debian's mosquitto: each event comes or is counted.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';

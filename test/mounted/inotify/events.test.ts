@@ -1,4 +1,6 @@
-/** inotify of delivered events: the notifier raises IN_CREATE (fs/tree/inotify/inotify-queue.ts). */
+/**
+ * inotify of delivered events: the notifier raises IN_CREATE (fs/tree/inotify/inotify-queue.ts).
+ */
 import * as assert from 'uvu/assert';
 import {
   appendFileSync,

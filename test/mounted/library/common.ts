@@ -28,7 +28,9 @@ export async function failure(promise: Promise<unknown>): Promise<EventfsError> 
   return assert.unreachable('it did not fail') as never;
 }
 
-/** Counts the things that this process holds: descriptors, threads, and handles of the event loop. */
+/**
+ * Counts the things that this process holds: descriptors, threads, and handles of the event loop.
+ */
 export function held(): { descriptors: number; threads: number; handles: number } {
   return {
     descriptors: readdirSync('/proc/self/fd').filter((fd) => existsSync(`/proc/self/fd/${fd}`))

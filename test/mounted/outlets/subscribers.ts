@@ -49,7 +49,7 @@ export async function openClient(kind: SocketKind, mode: string): Promise<Reader
   return client;
 }
 
-export const eventsOf = (client: Reader): string[] =>
+const eventsOf = (client: Reader): string[] =>
   client.records.filter((record) => !/^(filter|error|overflow|end)@/.test(record));
 const lostOf = (client: Reader): number =>
   valuesOf(

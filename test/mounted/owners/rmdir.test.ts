@@ -1,4 +1,6 @@
-/** rmdir(2) by the owner ends its directory, whatever the directory holds; by others it does not. */
+/**
+ * rmdir(2) by the owner ends its directory, whatever the directory holds; by others it does not.
+ */
 import * as assert from 'uvu/assert';
 import { basename } from 'node:path';
 import { isRingOffered } from '../../../fs/shared/kernel/ring-parameter.js';

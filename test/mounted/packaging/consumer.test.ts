@@ -35,7 +35,9 @@ function node(cwd: string, ...args: readonly string[]): { out: string; code: num
   return { out: stdout + stderr, code: status };
 }
 
-/** Makes an empty directory in which the package is installed as npm does it: no source is there. */
+/**
+ * Makes an empty directory in which the package is installed as npm does it: no source is there.
+ */
 function installed(): string {
   const home = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'consumer-'));
   const modules = join(home, 'node_modules');

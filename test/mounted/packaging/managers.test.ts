@@ -65,6 +65,7 @@ managers('mdevd.conf has the same rules as mdev.conf', () => {
       .split('\n')
       .filter((line) => line !== '' && !line.startsWith('#'));
   assert.equal(lines('mdevd.conf'), lines('mdev.conf'));
+  assert.ok(lines('mdevd.conf').length > 0);
   for (const line of lines('mdevd.conf'))
     assert.match(line, /^-?\S+\t+\d+:\d+ [0-7]{3}( \*@PREFIX@\/\S+ --environment)?$/);
 });
@@ -72,6 +73,7 @@ managers('mdevd.conf has the same rules as mdev.conf', () => {
 managers('eventfs.act is an action of vdevd that runs the helper', () => {
   const lines = readFileSync(rules('eventfs.act'), 'utf8').trim().split('\n');
   assert.is(lines[0], '[vdev-action]');
+  assert.ok(lines.length > 2);
   for (const line of lines.slice(1)) assert.match(line, /^(event|OS_\w+|command)=/);
   // emit.test.ts tests the variables.
   assert.ok(lines.includes(`command=${INSTALLED} --environment`));

@@ -1,7 +1,7 @@
 /**
  * The promise for blocked reads: an event that comes after the owner's death reaches no read of its
- * `.stream`, whichever way the event is published (test/programs/measure/late.c). The daemon also asserts
- * that it drains the deaths before each reply (fs/tree/drain-check.ts).
+ * `.stream`, whichever way the event is published (test/programs/measure/late.c). The daemon also
+ * asserts that it drains the deaths before each reply (fs/tree/drain-check.ts).
  */
 import * as assert from 'uvu/assert';
 import { rmdirSync } from 'node:fs';

@@ -169,7 +169,8 @@ memory(
     assert.ok(held(daemon, 'BYTES') >= count * 60_000);
     const before = rssOf(daemon);
     await owner.kill();
-    // The daemon shares its CPU with other programs while it frees a gigabyte; idleness begins then.
+    // The daemon shares its CPU with other programs while it frees a gigabyte; idleness begins
+    // then.
     await until(() => held(daemon, 'BYTES') === 0, 'the bytes stay charged', 30_000);
     await until(
       () => before - rssOf(daemon) > 0.75 * count * 60_000,
@@ -264,7 +265,8 @@ memory(
     assert.is(held(daemon, 'BYTES'), 16 * 60_000_000);
     assert.ok(rssOf(daemon) - before > 16 * 60_000_000, 'the files take no memory');
     for (const user of users) await user.kill();
-    // The daemon shares its CPU with other programs while it frees a gigabyte; idleness begins then.
+    // The daemon shares its CPU with other programs while it frees a gigabyte; idleness begins
+    // then.
     await until(() => held(daemon, 'BYTES') === 0, 'the bytes stay charged', 30_000);
     await sleep(5000); // without any request
     const after = rssOf(daemon);

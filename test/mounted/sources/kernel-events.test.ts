@@ -205,7 +205,9 @@ function portOf(pid: number): number {
   return Number(row[2]);
 }
 
-/** Sends a datagram with test/programs/clients/stream-netlink.c, in the daemon's network namespace. */
+/**
+ * Sends a datagram with test/programs/clients/stream-netlink.c, in the daemon's network namespace.
+ */
 async function send(
   how: 'unicast' | 'multicast' | 'kernel',
   to: number,

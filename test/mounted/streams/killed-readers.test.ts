@@ -148,7 +148,7 @@ killed('ends at once when a stopped daemon continues, and before that if it is n
 killed(
   'ends at once when the cgroup of the daemon thaws, and before that if it is new',
   async () => {
-    if (CGROUPS === undefined) return;
+    if (CGROUPS === undefined) return console.log('skipped: no cgroup2 is mounted');
     await each(async (daemon, isRing) => {
       const group = `${CGROUPS}/eventfs-test-${process.pid}`;
       mkdirSync(group);

@@ -1,7 +1,7 @@
 /**
- * Uevents as fast as the kernel sends them (test/programs/measure/storm.c). Each of 16 subscribers of four
- * kinds gets every event in order, or the number of lost ones. The program's own listener counts
- * all events, also those of other senders.
+ * Uevents as fast as the kernel sends them (test/programs/measure/storm.c). Each of 16 subscribers
+ * of four kinds gets every event in order, or the number of lost ones. The program's own listener
+ * counts all events, also those of other senders.
  */
 import * as assert from 'uvu/assert';
 import { mkdtempSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** Runs the system calls of programs for other event directories (test/programs/clients/sequences.c). */
+/**
+ * Runs the system calls of programs for other event directories
+ * (test/programs/clients/sequences.c).
+ */
 import * as assert from 'uvu/assert';
 import { compile } from '../../support/clients/clients.js';
 import { run } from '../../support/mount/daemon.js';

@@ -1,6 +1,6 @@
 /**
- * libudev-compat and event-put of vdev, system call by system call (test/programs/clients/sequences.c).
- * Neither knows of eventfs.
+ * libudev-compat and event-put of vdev, system call by system call
+ * (test/programs/clients/sequences.c). Neither knows of eventfs.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import * as assert from 'uvu/assert';

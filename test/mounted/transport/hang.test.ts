@@ -1,6 +1,6 @@
 /**
- * A handler of the daemon that hangs: its caller gets EIO after the bound, exactly once, and the log
- * names it. The addon does it in a signal handler (native/addon/fuse/request_watchdog.h).
+ * A handler of the daemon that hangs: its caller gets EIO after the bound, exactly once, and the
+ * log names it. The addon does it in a signal handler (native/addon/fuse/request_watchdog.h).
  */
 import * as assert from 'uvu/assert';
 import { Calls, killClients, publishNumbered, statusOf } from '../../support/clients/clients.js';

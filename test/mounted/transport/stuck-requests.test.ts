@@ -1,4 +1,6 @@
-/** `eventfs doctor` and `eventfs status` show requests without an answer, and tell how to end them. */
+/**
+ * `eventfs doctor` and `eventfs status` show requests without an answer, and tell how to end them.
+ */
 import * as assert from 'uvu/assert';
 import { spawnSync } from 'node:child_process';
 import { Calls, Reader, killClients, statusOf } from '../../support/clients/clients.js';

@@ -1,4 +1,7 @@
-/** StrykerJS over one file of fs/, in a copy of the tree that is built once: its command runner runs the tests of that folder. */
+/**
+ * StrykerJS over one file of fs/, in a copy of the tree that is built once: its command runner runs
+ * the tests of that folder.
+ */
 import process from 'node:process';
 
 const file = process.env.EVENTFS_STRYKER;

@@ -195,7 +195,9 @@ export class SimDaemon {
     return this.#control[ControlWord.settle] !== SettleState.settled;
   }
 
-  /** Whether the channel will wake readers without a further request: it looks behind a run of them. */
+  /**
+   * Whether the channel will wake readers without a further request: it looks behind a run of them.
+   */
   get settles(): boolean {
     return this.#hasServed && this.isUnsettled;
   }
@@ -233,8 +235,8 @@ export class SimDaemon {
 
   /**
    * Drains the deaths, and frees the memory that the tree would free in later turns: the clock
-   * decides which turns come later. A turn may complete a file in a queue, and the daemon drains the
-   * deaths before the request that comes after the turn.
+   * decides which turns come later. A turn may complete a file in a queue, and the daemon drains
+   * the deaths before the request that comes after the turn.
    */
   #drain(): void {
     this.owners.drain();

@@ -6,7 +6,7 @@ export type OpcodeName = keyof typeof Opcode;
 /** Bit 63 of a request's `unique`, in its high word: the kernel has sent it again. */
 export const RESEND_BIT = 0x80000000;
 /** Bit 0 of `unique`: an INTERRUPT. */
-export const INTERRUPT_BIT = 1;
+const INTERRUPT_BIT = 1;
 
 /** A reply: the errno, and the bytes behind the header. */
 export interface SimReply {

@@ -110,7 +110,7 @@ function listDirectory(
 }
 
 /** Reads fuse_dirents. */
-export function direntsOf(body: Buffer): { readonly name: string; readonly off: number }[] {
+function direntsOf(body: Buffer): { readonly name: string; readonly off: number }[] {
   const entries = [];
   for (let at = 0; at < body.length;) {
     const length = body.readUInt32LE(at + 16);

@@ -319,7 +319,7 @@ function refusalOfMove(
 }
 
 /** Finds a name in a directory of events. */
-export function findIn(directory: ModelDirectory, name: string): Target | number {
+function findIn(directory: ModelDirectory, name: string): Target | number {
   if (name === 'head' || name === 'tail')
     return directory.end(name) === undefined ? Errno.ENOENT : { kind: 'fixed', directory, name };
   const isDot =

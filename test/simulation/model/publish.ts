@@ -1,7 +1,7 @@
 /** The model of an open `publish`: text in pieces becomes records. */
 
 /** The text of a record, as the log has it; null if it is no event. */
-export function normalized(text: string): string | null {
+function normalized(text: string): string | null {
   const trimmed = text.replace(/\n+$/, '');
   const [header, ...lines] = trimmed.split('\n');
   if (header.indexOf('@/') <= 0) return null;

@@ -1,4 +1,6 @@
-/** Clients of the mount that make one system call for each command: test/programs/clients/actor.c. */
+/**
+ * Clients of the mount that make one system call for each command: test/programs/clients/actor.c.
+ */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';

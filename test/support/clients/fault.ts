@@ -1,4 +1,7 @@
-/** Faults of a running process: failing system calls (test/programs/hostile/fault.c), frozen processes. */
+/**
+ * Faults of a running process: failing system calls (test/programs/hostile/fault.c), frozen
+ * processes.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';

@@ -1,4 +1,6 @@
-/** Clients that write histories (test/programs/history), and the check of what they have written. */
+/**
+ * Clients that write histories (test/programs/history), and the check of what they have written.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { appendFileSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
 /**
- * Programs that watch a directory with inotify: Debian's inotifywait, and test/programs/clients/watcher.c
- * for cases that inotifywait can't show.
+ * Programs that watch a directory with inotify: Debian's inotifywait, and
+ * test/programs/clients/watcher.c for cases that inotifywait can't show.
  */
 import { childrenOf } from './actor.js';
 import { compile, spawnClient } from './clients.js';

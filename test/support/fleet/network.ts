@@ -97,7 +97,8 @@ async function reaches({ enter: inside }: Host): Promise<boolean> {
 }
 
 /**
- * Pulls a host's cable. Its address and routes stay, and connections stay open: neither end is told.
+ * Pulls a host's cable. Its address and routes stay, and connections stay open: neither end is
+ * told.
  */
 export async function cut(host: Host): Promise<void> {
   await ip('-n', hub!, 'link', 'set', host.port, 'down');
@@ -117,12 +118,6 @@ export async function delay(host: Host, ms: number): Promise<boolean> {
   const device = ['-n', host.namespace, 'qdisc', 'replace', 'dev', 'eth0', 'root'];
   const { code } = await run(['tc', ...device, 'netem', 'delay', `${ms}ms`]);
   return code === 0;
-}
-
-/** Kills a host's processes, and removes the host. */
-export async function stopHost(host: Host): Promise<void> {
-  hosts.delete(host.name);
-  await remove(host.namespace);
 }
 
 /** Kills all processes of the network, and removes the network. */

@@ -1,7 +1,8 @@
 /**
  * The kernel's end of /dev/fuse in memory: it writes requests as the kernel would, passes them to
- * Session and TreeHandlers as drivers/devfuse/request-server.ts does, and reads the replies. It checks
- * every reply: one for each request, of the length in its header, with the request's `unique`.
+ * Session and TreeHandlers as drivers/devfuse/request-server.ts does, and reads the replies. It
+ * checks every reply: one for each request, of the length in its header, with the request's
+ * `unique`.
  */
 import * as assert from 'uvu/assert';
 import { ControlWord } from '#native';
@@ -98,7 +99,10 @@ const requestUniqueOf = reader('fuse_in_header', 'unique');
 const OUT_HEADER_BYTES = sizeOf('fuse_out_header');
 /** The sizes of an arena's memory. */
 const ARENA = { segmentBytes: 4 * 1024 * 1024, regionSegments: 1 };
-/** The memory of kernels that have ended, by size in bytes. A new kernel gets it with its old contents. */
+/**
+ * The memory of kernels that have ended, by size in bytes. A new kernel gets it with its old
+ * contents.
+ */
 const spareMemory = new Map<number, Uint8Array[]>();
 const MOST_DATA = REPLY_BYTES - 4096;
 

@@ -3,7 +3,7 @@ import { childrenOf } from '../clients/actor.js';
 import { Shell, exists, until } from './daemon.js';
 
 /** Every namespace that a container usually has. Root in it is the user who starts it. */
-export const IN_CONTAINER = [
+const IN_CONTAINER = [
   'unshare',
   ...['--user', '--map-root-user', '--net', '--mount', '--pid', '--fork'],
   ...['--kill-child', '--mount-proc'],

@@ -1,6 +1,6 @@
 /**
- * Starts the bare C loop of test/programs/measure/floor.c, the lower bound that the daemon is compared
- * with.
+ * Starts the bare C loop of test/programs/measure/floor.c, the lower bound that the daemon is
+ * compared with.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmdirSync } from 'node:fs';

@@ -65,7 +65,9 @@ function isTainted(from: string, name: string): boolean {
   return from.startsWith(TESTS) && existsSync(from) && analyse(from).tainted.has(name);
 }
 
-/** Returns each name that a statement imports, or exports from another file, and where it is from. */
+/**
+ * Returns each name that a statement imports, or exports from another file, and where it is from.
+ */
 function importedNames(statement: ts.Statement, path: string): [string, string, string][] {
   const isImport = ts.isImportDeclaration(statement);
   if (!isImport && !ts.isExportDeclaration(statement)) return [];

@@ -1,4 +1,7 @@
-/** The invariants of the log, of a cursor and of a queue: a broken one is found by the next operation. */
+/**
+ * The invariants of the log, of a cursor and of a queue: a broken one is found by the next
+ * operation.
+ */
 import * as assert from 'uvu/assert';
 import { Event, NOT_LOGGED, now } from '../../../fs/bus/event.js';
 import { Log } from '../../../fs/bus/log.js';

@@ -1,4 +1,6 @@
-/** How long reads may block where the kernel limits the age of requests; and the end of old reads. */
+/**
+ * How long reads may block where the kernel limits the age of requests; and the end of old reads.
+ */
 import * as fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -16,7 +16,10 @@ import { suite } from '../../support/runner/suite.js';
 
 const COMMANDS = commandLine.commands.map(({ name }) => name);
 
-/** Lines, each with its only offers. The directory has a directory Dir and a file Dim; PATH has the program eventfs-probe. */
+/**
+ * Lines, each with its only offers. The directory has a directory Dir and a file Dim; PATH has the
+ * program eventfs-probe.
+ */
 const CASES: readonly (readonly [Line, readonly string[]])[] = [
   [[''], COMMANDS],
   [['mo'], ['mount']],

@@ -1,4 +1,6 @@
-/** The inotify queue (fs/tree/inotify/inotify-queue.ts) on the tree in memory, without a notifier. */
+/**
+ * The inotify queue (fs/tree/inotify/inotify-queue.ts) on the tree in memory, without a notifier.
+ */
 import * as assert from 'uvu/assert';
 import { FUSE_ROOT_ID } from '../../../fs/fuse/abi.js';
 import type { EventDirectory } from '../../../fs/tree/nodes/event-directory.js';

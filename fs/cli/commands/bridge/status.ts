@@ -15,7 +15,7 @@ export async function bridgeStatus(directory: string): Promise<void> {
 }
 
 /** Formats a status, one line for each part. */
-export function statusText(status: BridgeStatus): string {
+function statusText(status: BridgeStatus): string {
   const { out, in: from } = status;
   const lines: (readonly [string, string])[] = [
     ['bridge', `${status.host}, process ${status.pid}, for ${duration(status.seconds)}`],

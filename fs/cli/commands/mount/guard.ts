@@ -248,7 +248,8 @@ export function settingsAfter(
 /**
  * Checks whether there is a process that would hold the mount, for `eventfs mount --check`.
  *
- * @throws UserError if the process of --fd-holder is not there, SystemError without the guardian's program
+ * @throws UserError if the process of --fd-holder is not there, SystemError without the guardian's
+ *   program
  */
 export async function checkHolder({ guard, fdHolder }: GuardOptions): Promise<void> {
   if (guard === true) accessSync(guardProgram, constants.X_OK);

@@ -101,7 +101,9 @@ function parseSocket(text: string): SocketPlace {
 /** Where `ip netns add` puts a namespace. */
 const NETNS_DIRECTORY = '/run/netns';
 
-/** Parses PATH or PATH=FILTER, and checks the filter. A word without `/` is a name of ip-netns(8). */
+/**
+ * Parses PATH or PATH=FILTER, and checks the filter. A word without `/` is a name of ip-netns(8).
+ */
 function collectNetns(text: string, before: readonly NetnsPlace[]): readonly NetnsPlace[] {
   const end = text.indexOf('=');
   const name = end < 0 ? text : text.slice(0, end);

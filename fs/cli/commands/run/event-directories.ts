@@ -31,9 +31,9 @@ export interface TakenEvent {
 }
 
 /**
- * Two directories: events arrive and wait in `queue`. {@link take} moves one to `taken` (rename(2)),
- * and {@link remove} unlinks it when its command has ended. So each unfinished event is in a queue,
- * where `eventfs settle` sees it, and the filesystem bounds the waiting events.
+ * Two directories: events arrive and wait in `queue`. {@link take} moves one to `taken`
+ * (rename(2)), and {@link remove} unlinks it when its command has ended. So each unfinished event
+ * is in a queue, where `eventfs settle` sees it, and the filesystem bounds the waiting events.
  *
  * After the daemon's end each method throws a SystemError.
  */

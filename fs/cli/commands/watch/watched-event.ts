@@ -7,7 +7,9 @@ import { type EventText, tellsOfLoss } from '../../../client/events/text.js';
 export interface WatchedEvent {
   readonly event: EventText;
   readonly at: EventTime;
-  /** `kernel`, `udev`, `publish`, `eventfs`, or `unknown`: the daemon's knowledge, not the text's. */
+  /**
+   * `kernel`, `udev`, `publish`, `eventfs`, or `unknown`: the daemon's knowledge, not the text's.
+   */
   readonly source: string;
   /** The queue's path below the mount; one character a byte. */
   readonly queue: string;

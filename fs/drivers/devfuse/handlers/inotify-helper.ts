@@ -25,7 +25,9 @@ const POPPED = 'a process has popped the event since';
 export class InotifyHelperHandlers implements SpecialCaller {
   readonly handlers: Handlers;
 
-  /** @param others the handlers of other processes' requests; most of them serve the notifier too */
+  /**
+   * @param others the handlers of other processes' requests; most of them serve the notifier too
+   */
   constructor(
     private readonly tree: Tree,
     others: Handlers,

@@ -15,7 +15,9 @@ export interface ReplayingDirectory extends DotFileHost {
   readonly beginsAfter: string;
   /** When earlier events were linked in last. */
   readonly replayed: Timestamp;
-  /** Links the kept events that came after the event of a name into the queue, before all others. */
+  /**
+   * Links the kept events that came after the event of a name into the queue, before all others.
+   */
   replay(name: string): void;
 }
 

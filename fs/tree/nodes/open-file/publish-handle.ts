@@ -1,4 +1,6 @@
-/** An open file `publish`: it takes the records of each write(2), and keeps what waits for the next. */
+/**
+ * An open file `publish`: it takes the records of each write(2), and keeps what waits for the next.
+ */
 import { clock } from '../../../shared/clock.js';
 import { NUL, LF } from '../../../shared/ascii.js';
 import { Errno, FsError } from '../../../shared/errors.js';

@@ -1,7 +1,7 @@
 /**
  * READs of io_uring as the kernel makes them. fs/tree/uring-reads.ts describes their polls and
- * reads, which were observed on Linux 6.18 (test/mounted/transport/uring.test.ts). The tests imitate
- * older kernels too.
+ * reads, which were observed on Linux 6.18 (test/mounted/transport/uring.test.ts). The tests
+ * imitate older kernels too.
  */
 import * as assert from 'uvu/assert';
 import fc from 'fast-check';
