@@ -1,7 +1,8 @@
 /*
  * consume [FILTER]: print the first line of each event. cc -o consume consume.c
  *
- * poll(2) is here for programs that wait for other descriptors too; a read(2) that blocks does as well.
+ * poll(2) is here for programs that wait for other descriptors too; a read(2) that blocks does as
+ * well.
  */
 #include <errno.h>
 #include <fcntl.h>
