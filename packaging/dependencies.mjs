@@ -1,5 +1,6 @@
 // Prints the folders of npm packages and of all that they need, one a line:
-// packaging/dependencies.mjs NAME... packaging/install copies them. Packages of types are left out.
+// `packaging/dependencies.mjs NAME...`. The script packaging/install copies them. Packages of types
+// are left out.
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
