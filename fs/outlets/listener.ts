@@ -124,7 +124,10 @@ function lookAt(path: string): Stats | undefined {
   }
 }
 
-/** Returns the identity of a file; empty if there is none. Another file may get its inode number. */
+/**
+ * Returns the identity of a file; empty if there is none. Its birth time is a part, because another
+ * file may get its inode number.
+ */
 function identityOf(path: string): string {
   try {
     const { dev, ino, birthtimeNs } = lstatSync(path, { bigint: true });

@@ -1,6 +1,5 @@
 /** `eventfs mount --guard` and `--fd-holder`: the process that holds the mount without a daemon. */
-import { accessSync, closeSync, constants, readFileSync } from 'node:fs';
-import type { Command } from 'commander';
+import { accessSync, constants, readFileSync } from 'node:fs';
 import { execute, exitNow, guardProgram } from '#native';
 import type { DaemonOptions, DriverName, TransportName } from '../../../daemon/options.js';
 import type { Daemon } from '../../../daemon/daemon.js';
@@ -9,16 +8,10 @@ import { type MappedState, STATE, mapState } from '../../../daemon/state-memory.
 import { GUARD_VARIABLE, Guardian } from '../../../guard/guardian.js';
 import type { Holder } from '../../../guard/holder.js';
 import { UsageError } from '../../../shared/errors.js';
-import { keepText, takeText } from '../../../shared/kernel/kept-text.js';
 import type { LineLogger, Logger } from '../../../shared/log/logger.js';
 import { ExitCode, explain } from '../../terminal/explain.js';
-import { Configuration } from './configuration.js';
 import { DEFAULT_DEADLINE_S, DEFAULT_LIMIT } from './guard-options.js';
-
-/** The name under which the guardian has the text of the configuration. */
-const CONFIGURATION = 'configuration';
-/** The same for the text that the daemon has read after SIGHUP. */
-const SETTINGS = 'settings';
+import { dropConfiguration } from './kept-configuration.js';
 
 /** The options that this file knows. */
 export interface GuardOptions {
@@ -147,7 +140,7 @@ export async function holderOf(
     await prepare(standby(), guardian.look(STATE), () => guardian.isCalled);
   }
   await guardian.taken();
-  takeText(guardian, CONFIGURATION); // this one has read the file
+  dropConfiguration(guardian);
   if (mapped.mapped === undefined) mapped = mappedOf(guardian);
   return { holder: guardian, ...mapped };
 }
@@ -180,69 +173,6 @@ export function ownGuardian(logger: Logger): Guardian | undefined {
   const guardian = new Guardian(Number(socket), logger);
   tellSystemdThrough((state) => guardian.notify(state));
   return guardian;
-}
-
-/**
- * Reads the configuration. After a death that of the last daemon holds: the file may be invalid by
- * now, or may have settings that only a mount applies.
- *
- * @throws UsageError for an invalid file, UserError for a file that can't be read
- */
-export async function configurationOf(
-  command: Command,
-  guardian: Guardian | undefined,
-): Promise<Configuration> {
-  if (guardian?.role !== 'restart') return new Configuration(command);
-  await guardian.taken();
-  const kept = takeText(guardian, CONFIGURATION);
-  return new Configuration(
-    command,
-    kept === undefined ? undefined : (JSON.parse(kept) as string | null),
-  );
-}
-
-/** Keeps the configuration of this daemon for one that follows its death. */
-export function keepConfiguration(holder: Holder | undefined, { text }: Configuration): void {
-  if (holder instanceof Guardian && holder.role !== 'restart')
-    keepText(holder, CONFIGURATION, JSON.stringify(text));
-}
-
-/** The kept text of the settings; -1 before the first SIGHUP. */
-let settingsFd = -1;
-
-/** Keeps the settings that SIGHUP has applied for a daemon that follows the death of this one. */
-export function keepSettings(holder: Holder | undefined, { text }: Configuration): void {
-  if (!(holder instanceof Guardian)) return;
-  const before = settingsFd;
-  settingsFd = keepText(holder, SETTINGS, JSON.stringify(text));
-  if (before >= 0) closeSync(before);
-}
-
-/**
- * Takes the text that SIGHUP had applied before the last daemon died: the file may be invalid by
- * now. A standby has read the file before, maybe before that SIGHUP.
- *
- * @returns null if there was no file, undefined if there was no SIGHUP
- */
-export function takeSettings(holder: Holder | undefined): string | null | undefined {
-  if (!(holder instanceof Guardian)) return undefined;
-  const kept = takeText(holder, SETTINGS);
-  return kept === undefined ? undefined : (JSON.parse(kept) as string | null);
-}
-
-/**
- * Returns the settings with which a daemon goes on. After a reload it drops those that SIGHUP had
- * applied: the new daemon has read a valid file.
- *
- * @param kept a result of {@link takeSettings}
- */
-export function settingsAfter(
-  holder: Holder | undefined,
-  kept: string | null | undefined,
-): string | null | undefined {
-  if (holder instanceof Guardian && holder.hasFollowedDeath) return kept;
-  holder?.drop(SETTINGS);
-  return undefined;
 }
 
 /**

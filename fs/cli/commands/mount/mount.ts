@@ -24,17 +24,19 @@ import {
   type Held,
   allowReplacement,
   becomeGuardian,
-  configurationOf,
   failTakeover,
   holderOf,
   isReplacement,
-  keepConfiguration,
   ownGuardian,
   refuseGuardConflicts,
-  settingsAfter,
-  takeSettings,
   wantsHolder,
 } from './guard.js';
+import {
+  configurationOf,
+  keepConfiguration,
+  settingsAfter,
+  takeSettings,
+} from './kept-configuration.js';
 import { type SaidOptions, said } from './log-options.js';
 import { type Settings, goOn, reload } from './settings.js';
 import { DEFAULT_SOURCES } from './source-and-outlet-options.js';

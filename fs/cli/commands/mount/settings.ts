@@ -4,7 +4,7 @@ import type { Holder } from '../../../guard/holder.js';
 import type { LineLogger, Logger } from '../../../shared/log/logger.js';
 import type { Trace } from '../../../shared/log/trace.js';
 import type { Configuration } from './configuration.js';
-import { keepSettings } from './guard.js';
+import { keepSettings } from './kept-configuration.js';
 import { type SaidOptions, said } from './log-options.js';
 
 /** The options that take effect at once. */

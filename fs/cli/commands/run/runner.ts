@@ -19,8 +19,8 @@ const MOST_TAKEN = 256;
 const MOST_TAKEN_BYTES = 1024 * 1024;
 
 /**
- * The signals that end run. SIGHUP is one: its commands have sessions of their own, so that a terminal
- * that closes ends none of them, and only run knows their time limits.
+ * The signals that end run. SIGHUP is one: its commands have sessions of their own, so that a
+ * terminal that closes ends none of them, and only run knows their time limits.
  */
 export const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 

@@ -7,8 +7,8 @@ import { STDOUT, print } from '../../terminal/output.js';
 /** Prints events to standard output. */
 export class EventOutput {
   /**
-   * Resolves when the output has no reader any more: a pipe as after `| head -1`, or a socket, which
-   * is what sshd and programs in Node.js give to a command.
+   * Resolves when the output has no reader any more: a pipe as after `| head -1`, or a socket,
+   * which is what sshd and programs in Node.js give to a command.
    */
   readonly unread: Promise<void>;
   /** A second descriptor of the output; null if the output is not a pipe. */
@@ -58,8 +58,8 @@ function watchForEnd(onEnd: () => void): Readiness | null {
 }
 
 /**
- * Opens standard output anew if it is a pipe, for writes that do not block: other processes may share
- * standard output.
+ * Opens standard output anew if it is a pipe, for writes that do not block: other processes may
+ * share standard output.
  *
  * @returns null if the output is not a pipe
  */

@@ -6,7 +6,10 @@ import type { Filter } from '../../../uevent/filter/filter.js';
 import type { OwnAttributes } from '../attributes.js';
 import type { QueueStart } from './replay.js';
 
-/** The handle of the daemon, which owns the directories of `--sticky`: the next one owns them then. */
+/**
+ * The owner's handle in the record of a directory of `--sticky`: the daemon owns it, and after its
+ * death the next daemon does.
+ */
 export const OF_DAEMON = 'daemon';
 
 /** A directory that is recorded. */

@@ -1,0 +1,83 @@
+/**
+ * The texts of the configuration that the guardian keeps, so that a daemon that follows a death has
+ * the settings of the last one.
+ */
+import { closeSync } from 'node:fs';
+import type { Command } from 'commander';
+import { Guardian } from '../../../guard/guardian.js';
+import type { Holder } from '../../../guard/holder.js';
+import { keepText, takeText } from '../../../shared/kernel/kept-text.js';
+import { Configuration } from './configuration.js';
+
+/** The name under which the guardian has the text of the configuration. */
+const CONFIGURATION = 'configuration';
+/** The same for the text that the daemon has read after SIGHUP. */
+const SETTINGS = 'settings';
+
+/**
+ * Reads the configuration. After a death that of the last daemon holds: the file may be invalid by
+ * now, or may have settings that only a mount applies.
+ *
+ * @throws UsageError for an invalid file, UserError for a file that can't be read
+ */
+export async function configurationOf(
+  command: Command,
+  guardian: Guardian | undefined,
+): Promise<Configuration> {
+  if (guardian?.role !== 'restart') return new Configuration(command);
+  await guardian.taken();
+  const kept = takeText(guardian, CONFIGURATION);
+  return new Configuration(
+    command,
+    kept === undefined ? undefined : (JSON.parse(kept) as string | null),
+  );
+}
+
+/** Keeps the configuration of this daemon for one that follows its death. */
+export function keepConfiguration(holder: Holder | undefined, { text }: Configuration): void {
+  if (holder instanceof Guardian && holder.role !== 'restart')
+    keepText(holder, CONFIGURATION, JSON.stringify(text));
+}
+
+/** The kept text of the settings; -1 before the first SIGHUP. */
+let settingsFd = -1;
+
+/** Keeps the settings that SIGHUP has applied for a daemon that follows the death of this one. */
+export function keepSettings(holder: Holder | undefined, { text }: Configuration): void {
+  if (!(holder instanceof Guardian)) return;
+  const before = settingsFd;
+  settingsFd = keepText(holder, SETTINGS, JSON.stringify(text));
+  if (before >= 0) closeSync(before);
+}
+
+/**
+ * Takes the text that SIGHUP had applied before the last daemon died: the file may be invalid by
+ * now. A standby has read the file before, maybe before that SIGHUP.
+ *
+ * @returns null if there was no file, undefined if there was no SIGHUP
+ */
+export function takeSettings(holder: Holder | undefined): string | null | undefined {
+  if (!(holder instanceof Guardian)) return undefined;
+  const kept = takeText(holder, SETTINGS);
+  return kept === undefined ? undefined : (JSON.parse(kept) as string | null);
+}
+
+/**
+ * Returns the settings with which a daemon goes on. After a reload it drops those that SIGHUP had
+ * applied: the new daemon has read a valid file.
+ *
+ * @param kept a result of {@link takeSettings}
+ */
+export function settingsAfter(
+  holder: Holder | undefined,
+  kept: string | null | undefined,
+): string | null | undefined {
+  if (holder instanceof Guardian && holder.hasFollowedDeath) return kept;
+  holder?.drop(SETTINGS);
+  return undefined;
+}
+
+/** Takes the kept configuration and drops it: this daemon has read the file. */
+export function dropConfiguration(guardian: Guardian): void {
+  takeText(guardian, CONFIGURATION);
+}
