@@ -103,8 +103,9 @@ export class Fleet {
   /** Takes a host's events, or its answer. */
   takeMessage(name: string, message: EventMessage, nowMs: number): void {
     const host = this.#hosts.get(name);
-    if (host === undefined || this.sink.isFull()) return;
-    host.takeMessage(message, nowMs);
+    if (host === undefined) return;
+    if (this.sink.isFull()) host.missMessage(message, nowMs);
+    else host.takeMessage(message, nowMs);
     this.#note(host);
   }
 

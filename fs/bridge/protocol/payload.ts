@@ -149,3 +149,13 @@ function withoutHost(text: Buffer): Buffer {
   }
   return Buffer.concat([...kept, text.subarray(from)]);
 }
+
+/** Returns the number after a message that begins at `seq`. */
+export function endOf(seq: number, pieces: readonly Piece[]): number {
+  return pieces.reduce((sum, { weight }) => sum + weight, seq);
+}
+
+/** Returns a piece without the memory of the read(2) that it came with. */
+export function copyOf({ weight, text }: Piece): Piece {
+  return { weight, text: text === null ? null : Buffer.from(text) };
+}

@@ -7,8 +7,8 @@
  *
  * Pure: it has no clock and no timer. Times are of a monotonic clock, in ms.
  */
-import type { EventMessage, Piece } from './payload.js';
-import type { HostState, Question } from './state.js';
+import { type EventMessage, type Piece, copyOf, endOf } from './payload.js';
+import { type HostState, type Question, isEarlier } from './state.js';
 
 /** The receiver of everything that comes of a host. */
 export interface HostSink {
@@ -150,7 +150,7 @@ export class RemoteHost {
    */
   takeMessage({ session, seq, pieces }: EventMessage, nowMs: number): void {
     if (session !== this.#session || pieces.length === 0 || !this.isOnline) return;
-    const end = pieces.reduce((sum, { weight }) => sum + weight, seq);
+    const end = endOf(seq, pieces);
     this.#announced = Math.max(this.#announced, end);
     if (end <= this.#expected) {
       this.counted.duplicates++;
@@ -159,6 +159,13 @@ export class RemoteHost {
     if (seq <= this.#expected) this.#pass(seq, pieces);
     else this.#hold(seq, end, pieces);
     this.#drain();
+    this.#look(nowMs);
+  }
+
+  /** Notes a message that is dropped: a question asks for its events later. */
+  missMessage({ session, seq, pieces }: EventMessage, nowMs: number): void {
+    if (session !== this.#session || !this.isOnline) return;
+    this.#announced = Math.max(this.#announced, endOf(seq, pieces));
     this.#look(nowMs);
   }
 
@@ -279,22 +286,4 @@ export class RemoteHost {
     }
     this.#lose(lost);
   }
-}
-
-/** Returns a piece without the memory of the read(2) that it came with. */
-function copyOf({ weight, text }: Piece): Piece {
-  return { weight, text: text === null ? null : Buffer.from(text) };
-}
-
-/** Tells whether a session is an earlier one of the same boot. */
-function isEarlier(session: string, than: string | null): boolean {
-  if (than === null) return false;
-  const [boot, number] = split(session);
-  const [otherBoot, otherNumber] = split(than);
-  return boot === otherBoot && number < otherNumber;
-}
-
-function split(session: string): readonly [string, number] {
-  const at = session.lastIndexOf('-');
-  return [session.slice(0, at), Number(session.slice(at + 1))];
 }

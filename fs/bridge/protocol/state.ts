@@ -114,3 +114,16 @@ export function isEnded(value: unknown): value is EndedSession {
   const { session, next } = value as Partial<EndedSession>;
   return isSession(session) && isNumber(next, 1);
 }
+
+/** Tells whether a session is an earlier one of the same boot. */
+export function isEarlier(session: string, than: string | null): boolean {
+  if (than === null) return false;
+  const [boot, number] = split(session);
+  const [otherBoot, otherNumber] = split(than);
+  return boot === otherBoot && number < otherNumber;
+}
+
+function split(session: string): readonly [string, number] {
+  const at = session.lastIndexOf('-');
+  return [session.slice(0, at), Number(session.slice(at + 1))];
+}

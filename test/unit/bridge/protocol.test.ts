@@ -150,6 +150,23 @@ protocol('follows the hosts that match, while the broker knows them', () => {
   assert.equal(said.splice(0), ['vanishes "web1"', 'want "web1" false'], 'nobody knows any more');
 });
 
+protocol('asks for events that were dropped at the end, once there is room', () => {
+  const { sink, said } = noting();
+  let isFull = true;
+  const fleet = new Fleet(Filter.parse('HOST==web1'), { ...sink, isFull: () => isFull }, 1000);
+  fleet.takeState('web1', { ...STATE, next: 1 }, 0);
+  said.length = 0;
+  const record = { weight: 1, text: Buffer.from('add@/x\nA=1\n') };
+  fleet.takeMessage('web1', { session: STATE.session, seq: 1, pieces: [record, record] }, 0);
+  assert.is(fleet.due, Infinity);
+  isFull = false;
+  const { due } = fleet;
+  assert.ok(due < Infinity);
+  fleet.tick(due);
+  const question = { session: STATE.session, from: 1, to: 3 };
+  assert.equal(said, [`ask "web1" ${JSON.stringify(question)}`]);
+});
+
 protocol('refuses a name that another machine uses, and takes one whose owner is silent', () => {
   const other = { ...STATE, machine: 'm2' };
   const silent = new OwnName('m1', 0, 100);
