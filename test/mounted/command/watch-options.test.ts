@@ -122,7 +122,9 @@ command('has the source from the daemon, whatever a publisher writes', async () 
   );
   await makeUevent('change');
   const copied = await until(() => {
-    const names = readdirSync(`${daemon.path}/log`).filter((name) => /^\d/.test(name));
+    const names = readdirSync(`${daemon.path}/log`)
+      .filter((name) => /^\d/.test(name))
+      .toSorted((one, other) => one.localeCompare(other, 'en', { numeric: true }));
     const texts = names.map((name) => readFileSync(`${daemon.path}/log/${name}`, 'latin1'));
     const own = texts.filter((one) => /^(add|change)@.*\/(null|imitated)\n/.test(one)).slice(-3);
     return own.at(-1)!.startsWith('change@') ? own : null;
