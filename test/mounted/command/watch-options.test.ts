@@ -156,8 +156,9 @@ command('prints the loss of an overflow record, in JSON and beside a template', 
   publishNumbered(daemon.path, 5000);
   for (const child of children) child.process.kill('SIGCONT');
   await children[0].prints(/overflow(.*\n){2}/);
-  const [{ loss, source, devpath }] = shown(children[0].out);
-  assert.equal([loss > 0, source, devpath], [true, 'eventfs', '/eventfs']);
+  // Mounts of other programs make events of the kernel, which may come first.
+  const { source, devpath } = shown(children[0].out).find(({ loss }) => loss > 0)!;
+  assert.equal([source, devpath], ['eventfs', '/eventfs']);
   await until(
     () => /^eventfs: watch: \d+ events were lost before the next line\n$/.test(children[1].err),
     `no warning, but ${children[1].err}`,
