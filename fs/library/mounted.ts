@@ -3,6 +3,7 @@ import { CallThread } from '#native';
 import { mountPath } from '../client/probe.js';
 import { MOUNT_TYPE, mountedAt } from '../shared/kernel/mountinfo.js';
 import { isSystemError } from '../shared/errors.js';
+import { inTime as waitInTime } from '../shared/in-time.js';
 import { EventfsError, refused } from './errors.js';
 
 /** How long a daemon may take for one answer, in ms. */
@@ -73,22 +74,11 @@ export function findMount(directory: string): string {
  * @param ms the time limit
  * @throws EventfsError `DAEMON_STUCK` if none comes in time, and the error of the answer
  */
-export async function inTime<T>(
-  answer: Promise<T>,
-  path: string,
-  ms = ANSWER_TIMEOUT_MS,
-): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, failed) => {
-    const error = new EventfsError(
+export function inTime<T>(answer: Promise<T>, path: string, ms = ANSWER_TIMEOUT_MS): Promise<T> {
+  return waitInTime(answer, ms, () => {
+    throw new EventfsError(
       'DAEMON_STUCK',
       `${path}: its daemon does not answer within ${ms / 1000} s (run eventfs umount ${path})`,
     );
-    timer = setTimeout(() => failed(error), ms);
   });
-  try {
-    return await Promise.race([answer, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

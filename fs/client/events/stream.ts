@@ -53,8 +53,8 @@ export class EventStream {
   }
 
   /**
-   * Reads at once what has come, and passes events on as they come, until the callback returns
-   * false, the daemon ends, or {@link close} is called.
+   * Reads the events that the stream holds at once, and later ones as they come, until the callback
+   * returns false, the daemon ends, or {@link close} is called.
    *
    * @param take receives the events of one read(2); returns false to stop
    * @returns how it has ended

@@ -22,6 +22,7 @@ import type { Trace } from '../../shared/log/trace.js';
 import type { Tree } from '../../tree/tree.js';
 import type { Driver } from '../driver.js';
 import { MOUNT_REMEDY, mountLimits, refuseWithoutFusermount } from '../common/mount-fuse.js';
+import { inTime } from '../../shared/in-time.js';
 import { INIT_TIMEOUT_MS, clearMountPoint, detachOrTell, noInit } from '../common/mount-point.js';
 import { ENDLESS, readLife, warnOfLife } from '../common/read-life.js';
 import { type AskedRead, BlockedReads, MOST_PARKED } from './blocked-reads.js';
@@ -110,7 +111,9 @@ export class FuseNative implements Driver, SessionEnds {
     const before = new Set(connections());
     this.#session = session;
     try {
-      await inTime(session.begin(), path);
+      await inTime(session.begin(), INIT_TIMEOUT_MS, () => {
+        throw noInit(path);
+      });
     } catch (error) {
       if (error instanceof UserError) throw error;
       throw new UserError(`${path}: libfuse can't mount here (${MOUNT_REMEDY})`, true);
@@ -205,16 +208,4 @@ export class FuseNative implements Driver, SessionEnds {
       for (let i = 0; i < count; i++) this.#reads.interruptAt(Number(addresses[i]));
     });
   }
-}
-
-/**
- * Waits for `begun`.
- * @throws UserError after INIT_TIMEOUT_MS
- */
-async function inTime(begun: Promise<void>, path: string): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, failed) => {
-    timer = setTimeout(() => failed(noInit(path)), INIT_TIMEOUT_MS);
-  });
-  await Promise.race([begun, late]).finally(() => clearTimeout(timer));
 }

@@ -70,7 +70,7 @@ export class Model {
   /** Every directory that was ever made gets a number. */
   readonly places = new Map<ModelDirectory, number>();
   placed = 0;
-  /** Returns whether the daemon may hold back what has come: its readers are not settled. */
+  /** Returns whether the daemon may hold events back: its readers are not settled. */
   isUnsettled: () => boolean = () => false;
 
   constructor(readonly settings: ModelSettings) {

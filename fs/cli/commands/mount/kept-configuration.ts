@@ -26,11 +26,7 @@ export async function configurationOf(
 ): Promise<Configuration> {
   if (guardian?.role !== 'restart') return new Configuration(command);
   await guardian.taken();
-  const kept = takeText(guardian, CONFIGURATION);
-  return new Configuration(
-    command,
-    kept === undefined ? undefined : (JSON.parse(kept) as string | null),
-  );
+  return new Configuration(command, take(guardian, CONFIGURATION));
 }
 
 /** Keeps the configuration of this daemon for one that follows its death. */
@@ -57,8 +53,12 @@ export function keepSettings(holder: Holder | undefined, { text }: Configuration
  * @returns null if there was no file, undefined if there was no SIGHUP
  */
 export function takeSettings(holder: Holder | undefined): string | null | undefined {
-  if (!(holder instanceof Guardian)) return undefined;
-  const kept = takeText(holder, SETTINGS);
+  return holder instanceof Guardian ? take(holder, SETTINGS) : undefined;
+}
+
+/** Takes a kept text of a file: null if there was no file, undefined if none is kept. */
+function take(guardian: Guardian, name: string): string | null | undefined {
+  const kept = takeText(guardian, name);
   return kept === undefined ? undefined : (JSON.parse(kept) as string | null);
 }
 
