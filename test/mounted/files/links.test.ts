@@ -65,7 +65,7 @@ links("reaches a blocked reader when the first queue's owner dies", async () => 
   await until(() => statusOf(`${daemon.path}/log`).PARKED === '1', 'the reader does not block');
   await shellA.kill();
   try {
-    assert.is((await within(5000, reader, 'the reader was not woken')).out, 'mine@/x\n\n');
+    assert.is((await within(20_000, reader, 'the reader was not woken')).out, 'mine@/x\n\n');
   } finally {
     process.kill(Number(out), 'SIGKILL');
   }

@@ -93,7 +93,7 @@ bridge("ends a host's directory when its bridge is killed, as its owner's death 
   const fd = openSync(`${fleet.path}/web1/head`, 'r');
   const stream = openSync(`${fleet.path}/web1/.stream`, 'r');
   await one.stop('SIGKILL');
-  await forgets(fleet.path, 'web1', 2000);
+  await forgets(fleet.path, 'web1', 5000);
   for (const each of [fd, stream]) {
     assert.throws(
       () => readSync(each, Buffer.alloc(10)),

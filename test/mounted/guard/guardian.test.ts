@@ -68,7 +68,7 @@ guardian('starts the daemon again on the same mount, and ends with it', async ()
     ].join(''),
   );
   assert.equal(await eventfs('umount', path), { out: '', err: '', code: 0 });
-  assert.is(await within(5000, guarded.ended, 'the guardian did not end'), 0);
+  assert.is(await within(20_000, guarded.ended, 'the guardian did not end'), 0);
   assert.not(isMounted(path));
 });
 
@@ -163,7 +163,7 @@ guardian('forwards SIGTERM, SIGINT and SIGHUP', async () => {
     await until(() => guarded.log().includes('eventfs.toml'), 'the daemon did not read again');
     assert.is(await daemonPid(guarded.path), pid);
     guarded.process.kill(signal);
-    assert.is(await within(5000, guarded.ended, 'the guardian did not end'), 0);
+    assert.is(await within(20_000, guarded.ended, 'the guardian did not end'), 0);
     assert.not(isMounted(guarded.path));
   }
 });
@@ -183,7 +183,7 @@ guardian('gives up and unmounts after repeated deaths', async () => {
   const fd = await reader.get(`open ${path}/stream`);
   await killDaemon(path);
   process.kill(await daemonPid(path), 'SIGKILL');
-  assert.is(await within(5000, guarded.ended, 'the guardian did not end'), 1);
+  assert.is(await within(20_000, guarded.ended, 'the guardian did not end'), 1);
   await hasSaid(
     guarded,
     new RegExp(
@@ -230,7 +230,7 @@ guardian('may die: the daemon says so and goes on, and a later start clears up',
 guardian('ends when another process unmounts', async () => {
   const guarded = await startGuarded();
   await run(['umount', guarded.path]);
-  assert.is(await within(5000, guarded.ended, 'the guardian did not end'), 0);
+  assert.is(await within(20_000, guarded.ended, 'the guardian did not end'), 0);
 });
 
 guardian('ends when the connection is aborted while no daemon runs', async () => {
@@ -241,7 +241,7 @@ guardian('ends when the connection is aborted while no daemon runs', async () =>
   process.kill(pid, 'SIGSTOP');
   await run(['sh', '-c', `echo 1 > /sys/fs/fuse/connections/${minor}/abort`]);
   process.kill(pid, 'SIGKILL');
-  assert.is(await within(5000, guarded.ended, 'the guardian did not end'), 0);
+  assert.is(await within(20_000, guarded.ended, 'the guardian did not end'), 0);
   assert.not(isMounted(path));
 });
 
@@ -256,7 +256,7 @@ guardian('serves files that are still open after a lazy unmount', async () => {
   process.kill(pid, 'SIGKILL');
   await until(() => guarded.log().includes('(restart 1)'), 'there is no other daemon');
   await client.kill(); // the last user of the connection
-  assert.is(await within(5000, guarded.ended, 'the guardian did not end'), 0);
+  assert.is(await within(20_000, guarded.ended, 'the guardian did not end'), 0);
 });
 
 guardian('leaves no descriptor and no file behind', async () => {
@@ -353,7 +353,7 @@ guardian('works for an ordinary user, and by mount(8)', async () => {
   process.kill(before, 'SIGKILL');
   await until(async () => (await pidOf()) !== before, 'no other daemon serves');
   process.kill(await pidOf(), 'SIGKILL');
-  assert.is(await within(5000, user.ended, 'the guardian did not end'), 1);
+  assert.is(await within(20_000, user.ended, 'the guardian did not end'), 1);
   assert.not(isMounted(path));
   const mounted = mountPoint();
   const { code } = await eventfs('none', mounted, '-o', 'source=none,guard');

@@ -92,7 +92,7 @@ systemd('keeps the mount while the service is started again', async () => {
   service.order('stop');
   await service.says('store ');
   await service.says('ended 0');
-  await within(5000, service.ended, 'the service did not end');
+  await within(20_000, service.ended, 'the service did not end');
   assert.not(isMounted(path));
   assert.not(existsSync(socket));
 });

@@ -80,7 +80,7 @@ troubles('goes on while the reader of its messages has stopped', async () => {
   const fill = 'dd if=/dev/zero of=/proc/$1/fd/2 oflag=nonblock bs=4096 2>/dev/null || :';
   execFileSync('sh', ['-c', fill, 'sh', String(guarded.pid)]);
   process.kill(await daemonPid(path), 'SIGKILL');
-  assert.is(await within(5000, ended, 'the guardian did not end'), 1);
+  assert.is(await within(20_000, ended, 'the guardian did not end'), 1);
   assert.not(isMounted(path));
 });
 
@@ -89,7 +89,7 @@ troubles('kills a daemon that does not stop in time', async () => {
   const { path } = guarded;
   process.kill(await daemonPid(path), 'SIGSTOP');
   guarded.process.kill('SIGTERM');
-  assert.is(await within(5000, guarded.ended, 'the guardian did not end'), 137);
+  assert.is(await within(20_000, guarded.ended, 'the guardian did not end'), 137);
   assert.not(isMounted(path));
 });
 

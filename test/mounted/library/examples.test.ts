@@ -33,7 +33,7 @@ class Running {
   async end(): Promise<void> {
     const gone = new Promise((done) => this.process.once('close', done));
     this.process.kill('SIGKILL');
-    await within(5000, gone, 'it did not end');
+    await within(20_000, gone, 'it did not end');
   }
 }
 

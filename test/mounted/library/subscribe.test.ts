@@ -81,7 +81,7 @@ library('reads the kernel without a mount', async () => {
   await events.ready;
   await makeUevent('add');
   await makeUevent('change');
-  const { value } = await within(5000, events.next(), 'no uevent came');
+  const { value } = await within(20_000, events.next(), 'no uevent came');
   const { action, devpath, seqnum } = value as DeviceEvent;
   assert.equal([action, devpath], ['change', '/devices/virtual/mem/null']);
   assert.ok(seqnum! > 0);
@@ -98,7 +98,7 @@ library('leaves events in the kernel while no loop wants them, and loses none', 
   assert.ok(waitingBytes(1) > 0, 'the kernel keeps nothing');
   const actions: string[] = [];
   while (actions.length < 300) {
-    const { value } = await within(5000, events.next(), `${actions.length} uevents came`);
+    const { value } = await within(20_000, events.next(), `${actions.length} uevents came`);
     actions.push((value as DeviceEvent).action);
   }
   assert.ok(actions.every((action, n) => action === (n % 2 === 0 ? 'bind' : 'unbind')));
@@ -113,7 +113,7 @@ library('begins with the kept events after a SEQNUM, and leaves no directory', a
     subscribe({ mount: daemon.path, filter: 'SUBSYSTEM==mem, ACTION==remove', since }),
   );
   for (const events of all) {
-    const { value } = await within(5000, events.next(), 'the kept event did not come');
+    const { value } = await within(20_000, events.next(), 'the kept event did not come');
     assert.ok((value as DeviceEvent).seqnum! > since);
   }
   const own = (): string[] =>
@@ -142,7 +142,7 @@ library('serves several loops, and side-by-side readers of one', async () => {
   await Promise.all(both.map(({ ready }) => ready));
   const waiting = [both[0].next(), both[0].next(), both[1].next()];
   await send('/a', '/b');
-  const got = await within(5000, Promise.all(waiting), 'no events came');
+  const got = await within(20_000, Promise.all(waiting), 'no events came');
   assert.equal(
     got.map(({ value }) => (value as DeviceEvent).devpath),
     ['/a', '/b', '/a'],

@@ -29,12 +29,12 @@ daemonSuite(
       pipe.on('data', (chunk: Buffer) => (said += chunk.toString()));
       pipe.on('end', () => done(reach(`${path}/stream`)));
     });
-    assert.is(await within(5000, ready, 'the descriptor was not closed'), 'ok');
+    assert.is(await within(20_000, ready, 'the descriptor was not closed'), 'ok');
     assert.is(said, '\n');
     assert.is(child.exitCode, null);
     const ended = new Promise((done) => child.on('close', done));
     child.kill();
-    assert.is(await within(5000, ended, 'it did not end'), 0);
+    assert.is(await within(20_000, ended, 'it did not end'), 0);
   },
 );
 

@@ -49,8 +49,8 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       const cats = await Promise.all(files.map((file) => blockedCat(`${daemon.path}/${file}`)));
       process.kill(daemon.pid, signal);
       for (const { ended } of cats)
-        assert.equal(await within(5000, ended, 'cat did not end'), { out: '', err: '', code: 0 });
-      assert.is(await within(5000, daemon.ended, 'the daemon did not end'), 0);
+        assert.equal(await within(20_000, ended, 'cat did not end'), { out: '', err: '', code: 0 });
+      assert.is(await within(20_000, daemon.ended, 'the daemon did not end'), 0);
       assert.is(daemon.log(), '');
       await untilGone(daemon.path, connection);
       assert.is(reach(`${daemon.path}/stream`), 'ENOENT');
@@ -67,7 +67,7 @@ daemonSuite('unmounts and exits with 0 although further signals come while it st
       await new Promise((done) => setTimeout(done, 2 + (round % 4)));
       if (daemon.process.exitCode === null) daemon.process.kill(n % 2 === 0 ? 'SIGTERM' : 'SIGINT');
     }
-    const code = await within(5000, daemon.ended, 'the daemon did not end');
+    const code = await within(20_000, daemon.ended, 'the daemon did not end');
     assert.not(isMounted(daemon.path), `round ${round}: the mount is left`);
     assert.equal([code, daemon.log()], [0, '']);
   }
@@ -98,7 +98,7 @@ daemonSuite(
       async () => (await run(['umount', daemon.path])).code === 0,
       'the mount stayed busy',
     );
-    assert.is(await within(5000, daemon.ended, 'the daemon did not end'), 0);
+    assert.is(await within(20_000, daemon.ended, 'the daemon did not end'), 0);
     assert.is(daemon.log(), '');
     await untilGone(daemon.path, connection);
   },
@@ -113,7 +113,7 @@ daemonSuite(
     assert.equal(await run(['umount', '-l', daemon.path]), { out: '', err: '', code: 0 });
     assert.is(await reader.ask(`read ${fd}`), 'EAGAIN');
     assert.is(await reader.ask(`close ${fd}`), 'ok');
-    assert.is(await within(5000, daemon.ended, 'the daemon did not end'), 0);
+    assert.is(await within(20_000, daemon.ended, 'the daemon did not end'), 0);
     assert.is(daemon.log(), '');
     await reader.kill();
   },
@@ -126,13 +126,13 @@ daemonSuite('leaves mounts of other processes in its place or over it alone', as
   await run(['umount', '-l', first.path]);
   const second = await startDaemon(undefined, first.path);
   process.kill(first.pid, 'SIGTERM');
-  assert.is(await within(5000, first.ended, 'the first daemon did not end'), 0);
+  assert.is(await within(20_000, first.ended, 'the first daemon did not end'), 0);
   assert.is(reach(`${second.path}/stream`), 'ok');
   assert.match(await reader.ask(`read ${fd}`), CUT_OFF);
   await reader.kill();
   mountFilesystem('none', second.path, 'tmpfs', 0, '');
   process.kill(second.pid, 'SIGTERM');
-  assert.is(await within(5000, second.ended, 'the second daemon did not end'), 0);
+  assert.is(await within(20_000, second.ended, 'the second daemon did not end'), 0);
   assert.is(mountedAt(second.path)?.type, 'tmpfs');
   unmount(second.path, 0);
   const third = await startDaemon(undefined, second.path);
@@ -145,8 +145,8 @@ daemonSuite('removes its mount when its connection is aborted', async () => {
   const connection = mountedAt(daemon.path)!.minor;
   const cat = await blockedCat(`${daemon.path}/stream`);
   writeFileSync(`${CONNECTIONS}/${connection}/abort`, '1');
-  assert.is((await within(5000, cat.ended, 'cat did not end')).code, 1);
-  await within(5000, daemon.ended, 'the daemon did not end');
+  assert.is((await within(20_000, cat.ended, 'cat did not end')).code, 1);
+  await within(20_000, daemon.ended, 'the daemon did not end');
   await untilGone(daemon.path, connection);
 });
 
@@ -183,7 +183,7 @@ for (const driver of ['devfuse', 'fuse-native']) {
         // The kernel may have given the number to another filesystem.
         const isReused = mountedAt(second.path)?.minor === minor;
         process.kill(first.pid, 'SIGCONT');
-        await within(5000, first.ended, 'the daemon did not end, although its mount was removed');
+        await within(20_000, first.ended, 'the daemon did not end, although its mount was removed');
         assert.ok(
           mountedAt(second.path) !== undefined,
           "the first daemon has removed the second one's mount",

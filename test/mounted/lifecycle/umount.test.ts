@@ -26,7 +26,7 @@ umount('ends the daemon with 0, and returns the end of the file to blocked reade
   assert.equal(await eventfs('umount', daemon.path), { out: '', err: '', code: 0 });
   assert.not(isMounted(daemon.path));
   assert.equal(await cat.ended, { out: '', err: '', code: 0 });
-  assert.is(await within(5000, daemon.ended, 'the daemon did not end'), 0);
+  assert.is(await within(20_000, daemon.ended, 'the daemon did not end'), 0);
 });
 
 umount('removes the mount of a killed daemon', async () => {
@@ -44,11 +44,11 @@ umount('aborts the connection of a daemon that does not answer', async () => {
   try {
     assert.equal(await eventfs('umount', daemon.path), { out: '', err: '', code: 0 });
     assert.not(isMounted(daemon.path));
-    assert.is((await within(5000, cat.ended, 'cat did not end')).code, 1);
+    assert.is((await within(20_000, cat.ended, 'cat did not end')).code, 1);
   } finally {
     process.kill(daemon.pid, 'SIGCONT');
   }
-  assert.is(await within(5000, daemon.ended, 'the daemon did not end'), 0);
+  assert.is(await within(20_000, daemon.ended, 'the daemon did not end'), 0);
 });
 
 umount(
@@ -68,8 +68,8 @@ umount(
     ]);
     assert.equal(ended, { out: '', err: '', code: 0 });
     assert.not(isMounted(daemon.path));
-    assert.is((await within(5000, cat.ended, 'cat did not end')).code, 1);
-    assert.is(await within(5000, daemon.ended, 'the daemon did not end'), 0);
+    assert.is((await within(20_000, cat.ended, 'cat did not end')).code, 1);
+    assert.is(await within(20_000, daemon.ended, 'the daemon did not end'), 0);
   },
 );
 

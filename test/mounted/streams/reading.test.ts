@@ -168,7 +168,7 @@ stream('can be read line by line by bash, and by head', async () => {
     const head = await Reader.on(path, ['bash', '-c', 'exec < "$0"; exec head -n 2']);
     publishNumbered(daemon.path, path.endsWith('.stream') ? 2 : 1);
     await bash.has(1);
-    assert.is(await within(5000, head.ended, 'head did not end'), 0);
+    assert.is(await within(20_000, head.ended, 'head did not end'), 0);
     assert.match(head.text, /^add@\/devices\/n\nACTION=add\n$/);
     await bash.kill();
   }

@@ -149,7 +149,7 @@ servers(
       );
       assert.equal(readdirSync(path), ['ctl.sock']);
       server.kill('SIGKILL');
-      await within(5000, gone, 'the server did not end');
+      await within(20_000, gone, 'the server did not end');
       for (const each of [path, `${path}/ctl.sock`]) assert.not.ok(existsSync(each));
       assert.match(
         (await run(['python3', '-c', client, `${path}/ctl.sock`])).err,

@@ -144,7 +144,7 @@ s6Test(
     const gone = new Promise((done) => waiter.once('exit', done));
     await until(() => waitersIn(path).length === 1, 'no process waits');
     waiter.kill('SIGKILL');
-    await within(5000, gone, 'the waiter did not end');
+    await within(20_000, gone, 'the waiter did not end');
     // s6-ftrig-notify removes FIFOs without a reader. The helper of the waiter may read for a
     // moment.
     await until(

@@ -74,7 +74,7 @@ class Udev {
     const said = this.#out.length;
     const gone = new Promise<void>((done) => this.process.once('close', () => done()));
     this.process.stdin!.write('exit\n');
-    await within(5000, gone, 'libudev-compat did not end');
+    await within(20_000, gone, 'libudev-compat did not end');
     Udev.all.delete(this);
     return this.#out.slice(said);
   }
@@ -83,7 +83,7 @@ class Udev {
     Udev.all.delete(this);
     const gone = new Promise<void>((done) => this.process.once('exit', () => done()));
     this.process.kill('SIGKILL');
-    await within(5000, gone, 'libudev-compat did not end');
+    await within(20_000, gone, 'libudev-compat did not end');
   }
 }
 

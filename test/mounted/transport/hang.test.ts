@@ -110,7 +110,7 @@ hang(
       await new Promise((done) => setTimeout(done, 300));
       const second = callers[1].call('read', 1, 4096);
       assert.is((await first).errno, 'EIO');
-      const { errno } = await within(5000, second, 'the second call did not end');
+      const { errno } = await within(20_000, second, 'the second call did not end');
       assert.is(errno, transport === 'io-uring' ? 'EIO' : '');
       for (const calls of callers) await calls.end();
     });

@@ -90,13 +90,13 @@ own('serves emit, watch, status and doctor of the user, and nobody else', async 
   // Root can't ask this daemon to stop, but ends its connection
   const umount = await run([process.execPath, EVENTFS, 'umount', path]);
   assert.equal(umount, { out: '', err: '', code: 0 });
-  assert.is(await within(5000, daemon.ended, 'the daemon did not end'), 0);
+  assert.is(await within(20_000, daemon.ended, 'the daemon did not end'), 0);
 });
 
 own('is unmounted by eventfs umount, also if its daemon is killed or does not answer', async () => {
   const first = await startAsUser(['--source', 'none']);
   assert.equal(await asUser('umount', first.path), { out: '', err: '', code: 0 });
-  assert.is(await within(5000, first.ended, 'the daemon did not end'), 0);
+  assert.is(await within(20_000, first.ended, 'the daemon did not end'), 0);
 
   const killed = await startAsUser(['--source', 'none'], {}, first.path);
   await killed.kill();
@@ -114,11 +114,11 @@ own('is unmounted by eventfs umount, also if its daemon is killed or does not an
   try {
     assert.equal(await asUser('umount', first.path), { out: '', err: '', code: 0 });
     assert.not(isMounted(first.path));
-    assert.is((await within(5000, cat, 'cat did not end')).code, 1);
+    assert.is((await within(20_000, cat, 'cat did not end')).code, 1);
   } finally {
     process.kill(stopped.pid, 'SIGCONT');
   }
-  assert.is(await within(5000, stopped.ended, 'the daemon did not end'), 0);
+  assert.is(await within(20_000, stopped.ended, 'the daemon did not end'), 0);
 });
 
 own('raises inotify events in directories of the user, in the root and in log/', async () => {

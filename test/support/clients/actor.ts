@@ -107,7 +107,7 @@ export class Actor {
     } catch {
       // ESRCH: it is dead already, and the command that runs it will notice.
     }
-    await within(5000, this.ended, 'the actor did not end');
+    await within(20_000, this.ended, 'the actor did not end');
   }
 
   /** The PID of the actor itself, below the commands that run it. */

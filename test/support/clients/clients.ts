@@ -34,7 +34,7 @@ export function spawnClient(command: readonly string[], stdio: StdioOptions): Ch
 export async function killClients(): Promise<void> {
   const ends = [...clients].map((child) => new Promise((done) => child.once('close', done)));
   for (const child of clients) child.kill('SIGKILL');
-  await within(5000, Promise.all(ends), 'clients did not end by SIGKILL');
+  await within(20_000, Promise.all(ends), 'clients did not end by SIGKILL');
 }
 
 const PROGRAMS = join(PROJECT, 'test/programs');
@@ -152,7 +152,7 @@ export class Calls {
   async end(): Promise<void> {
     const gone = new Promise<void>((done) => this.process.once('exit', () => done()));
     this.process.kill('SIGKILL');
-    await within(5000, gone, 'it did not end');
+    await within(20_000, gone, 'it did not end');
   }
 }
 
@@ -237,7 +237,7 @@ export class Reader {
   /** Sends a signal, and waits until the reader has ended. */
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     this.process.kill(signal);
-    await within(5000, this.ended, `the reader did not end by ${signal}`);
+    await within(20_000, this.ended, `the reader did not end by ${signal}`);
   }
 }
 

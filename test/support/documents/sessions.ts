@@ -103,7 +103,7 @@ class Terminal {
     await this.run('kill $(jobs -p) 2>/dev/null; wait').catch(() => undefined);
     const gone = new Promise((done) => this.#process.once('exit', done));
     this.#process.kill('SIGKILL');
-    await within(5000, gone, 'the shell did not end');
+    await within(20_000, gone, 'the shell did not end');
   }
 }
 

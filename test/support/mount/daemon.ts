@@ -162,7 +162,7 @@ export async function within<T>(ms: number, promise: Promise<T>, what: string): 
  * @param ms the time limit, in milliseconds
  * @throws Error after `ms`
  */
-export async function until<T>(check: () => T | Promise<T>, what: string, ms = 5000): Promise<T> {
+export async function until<T>(check: () => T | Promise<T>, what: string, ms = 20_000): Promise<T> {
   for (const end = Date.now() + ms; ;) {
     const got = await check();
     if (got) return got;
@@ -228,7 +228,7 @@ export class Shell {
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     const gone = new Promise<void>((done) => this.process.once('exit', () => done()));
     this.process.kill(signal);
-    await within(5000, gone, 'the shell did not end');
+    await within(20_000, gone, 'the shell did not end');
   }
 }
 
