@@ -211,6 +211,15 @@ export function execute(argv: Uint8Array, environment: Uint8Array, kept: readonl
  */
 export function isWritable(fd: number): boolean;
 
+/**
+ * Locks an open file or directory for this process alone (flock(2)). The lock ends when the last
+ * copy of the descriptor is closed.
+ *
+ * @returns false if another process has it
+ * @throws SystemError EBADF, ENOLCK, EOPNOTSUPP: as some network filesystems refuse directories
+ */
+export function tryLock(fd: number): boolean;
+
 /** Ends the process at once (_exit(2)), even if one of its threads hangs in a system call. */
 export function exitNow(code: number): never;
 

@@ -73,6 +73,7 @@ export const {
   execute,
   isWritable,
   exitNow,
+  tryLock,
   CallThread,
   DeathWatch,
   FuseChannel,

@@ -25,8 +25,6 @@ import { metricsOf, statusOf } from './report.js';
 import { SavedFile } from './files/saved.js';
 import { Subscriptions } from './subscriptions.js';
 
-const MS_PER_SECOND = 1000;
-
 /** A running bridge. */
 export class Bridge {
   readonly outgoing: Outgoing;
@@ -76,7 +74,7 @@ export class Bridge {
     this.presence = new Presence(
       host,
       machine,
-      2 * keepAlive * MS_PER_SECOND,
+      2 * keepAlive * 1000,
       () => this.link,
       () => this.outgoing,
       logger,
@@ -102,7 +100,7 @@ export class Bridge {
       want: (host: string, isWanted: boolean) => this.#subscriptions.want(host, isWanted),
       isFull: () => mount.isFull,
     };
-    return new Fleet(filter, sink, 2 * this.options.keepAlive * MS_PER_SECOND);
+    return new Fleet(filter, sink, 2 * this.options.keepAlive * 1000);
   }
 
   #linkEvents(): LinkEvents {
@@ -138,10 +136,10 @@ export class Bridge {
     return this.link.isOpen && this.presence.isOnline;
   }
 
-  /** Connects to the broker. */
-  start(): void {
-    void this.#save();
-    this.link.start();
+  /** Saves the state, since a session that it lacks would be begun again, and connects. */
+  async start(): Promise<void> {
+    if (!(await this.#save())) this.outgoing.renameSession();
+    if (!this.#isStopping) this.link.start();
   }
 
   /**
@@ -269,11 +267,14 @@ export class Bridge {
     });
   }
 
-  async #save(): Promise<void> {
+  /** @returns false if the directory refuses, after a message */
+  async #save(): Promise<boolean> {
     try {
       await this.#saved.save(await this.outgoing.saved());
+      return true;
     } catch (error) {
       this.logger.warn(`the state is not saved: ${(error as Error).message}`);
+      return false;
     }
   }
 

@@ -7,12 +7,14 @@
  */
 import { closeSync, constants, openSync, write as writeWithCallback } from 'node:fs';
 import { mkdir, rmdir, writeFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { DaemonEndedError, UserError, isSystemError } from '../shared/errors.js';
 import type { Logger } from '../shared/log/logger.js';
 import { MKDIR_HINTS } from '../client/own-directory.js';
 import { PUBLISH_HINTS } from '../client/publish-hints.js';
 import { EventStream } from '../client/events/stream.js';
+import { parseEvent, tellsOfLoss } from '../client/events/text.js';
 import { Filter } from '../uevent/filter/filter.js';
 import { EMPTY_LINE } from '../uevent/records.js';
 import { inTime } from '../shared/in-time.js';
@@ -27,6 +29,8 @@ const NONE = Filter.parse('ACTION==none, ACTION!=none');
 const END_MS = 2000;
 /** A call that takes longer is one to a daemon that hangs, in ms. */
 const HANG_MS = 1000;
+/** How long a write waits that the daemon has no room for now, in ms. */
+const AGAIN_MS = 10;
 
 const write = promisify(writeWithCallback);
 
@@ -177,12 +181,25 @@ export class FleetMount {
     try {
       return (await write(this.#fd, bytes, 0, bytes.length, null)).bytesWritten;
     } catch (error) {
-      if (isSystemError(error, 'EINTR') || isSystemError(error, 'EAGAIN')) return 0;
+      if (isSystemError(error, 'EINTR')) return 0;
+      if (isSystemError(error, 'EAGAIN')) return sleep(AGAIN_MS, 0);
       this.counted.refused++;
       this.#fails(error, `${this.path}/publish`, PUBLISH_HINTS);
       const end = bytes.indexOf(EMPTY_LINE);
-      return end < 0 ? bytes.length : end + EMPTY_LINE.length;
+      const length = end < 0 ? bytes.length : end + EMPTY_LINE.length;
+      await this.#tellRefused(bytes.subarray(0, length));
+      return length;
     }
+  }
+
+  /** Publishes the loss of an event that the mount has refused. */
+  async #tellRefused(record: Buffer): Promise<void> {
+    const event = parseEvent(record.toString('latin1'));
+    const host = event.property('HOST');
+    if (host === undefined || tellsOfLoss(event)) return;
+    this.counted.lost++;
+    // A mount that refuses this too refuses all: the next write logs it.
+    await write(this.#fd, lossWithHost(1, host)).catch(() => undefined);
   }
 
   /** @throws DaemonEndedError if the daemon has ended; logs any other failure */

@@ -10,7 +10,8 @@ import { type BridgeOptions, bootId, randomId } from './options.js';
 import { Pace } from './pace.js';
 import { History, MESSAGE_LIMITS, type Message } from './protocol/history.js';
 import { answerTopic, eventTopic, stateTopic } from './protocol/names.js';
-import { type EndedSession, MOST_ENDED, type Question, stateText } from './protocol/state.js';
+import { OwnSession } from './protocol/own-session.js';
+import { type Question, stateText } from './protocol/state.js';
 import { type Unacknowledged, UnacknowledgedMessages } from './protocol/unacknowledged.js';
 import { Places } from './files/places.js';
 import type { Place, Saved } from './files/saved.js';
@@ -21,12 +22,9 @@ const MOST_ASKERS = 1000;
 /** This host's events and state. */
 export class Outgoing {
   readonly counted = { events: 0, lost: 0, messages: 0, answers: 0 };
-  #boot: string;
+  readonly #session: OwnSession;
   /** Identifies the local mount. */
   readonly #mount: string;
-  #number: number;
-  #connection: number;
-  #ended: readonly EndedSession[];
   #history: History;
   #local: LocalEvents | null = null;
   readonly #places = new Places();
@@ -56,22 +54,12 @@ export class Outgoing {
   ) {
     const { out, host } = options;
     this.#pace = new Pace(logger, changed);
-    const boot = bootId();
     this.#mount = out === undefined ? '' : identityOf(out.mount);
-    const isOwn = saved?.host === host && saved.boot.startsWith(boot);
-    this.#boot = isOwn ? saved.boot : `${boot}${randomId(4)}`;
-    this.#connection = isOwn ? saved.connection : 0;
-    this.#number = isOwn ? saved.number : 1;
-    this.#ended = saved?.host === host ? saved.ended : [];
+    this.#session = new OwnSession(host, bootId(), saved, () => randomId(8));
     this.#history = new History(options.history);
-    const place = isOwn && this.#isSameSource(saved) ? saved.place : null;
+    const place = this.#session.isSaved && this.#isSameSource(saved!) ? saved!.place : null;
     if (place !== null && this.#resume(saved!, place)) return;
-    if (saved?.host === host) {
-      const next = Math.max(saved.acknowledged + 1, saved.next);
-      const ended = { session: `${saved.boot}-${saved.number}`, next };
-      this.#ended = [...this.#ended, ended].slice(-MOST_ENDED);
-      if (isOwn) this.#number++;
-    }
+    this.#session.begin();
     if (out !== undefined) this.#local = this.#open();
   }
 
@@ -114,7 +102,12 @@ export class Outgoing {
 
   /** The session's name. */
   get session(): string {
-    return `${this.#boot}-${this.#number}`;
+    return this.#session.name;
+  }
+
+  /** Gives a session that is not saved another name, before the first connection. */
+  renameSession(): void {
+    this.#session.rename();
   }
 
   /** The history, for the status. */
@@ -127,17 +120,17 @@ export class Outgoing {
     return stateText({
       online,
       session: this.session,
-      connection: this.#connection,
+      connection: this.#session.connection,
       machine: this.machine,
       first: this.#history.first,
       next: this.#history.next,
-      ended: this.#ended,
+      ended: this.#session.ended,
     });
   }
 
   /** Prepares for a new connection. */
   connects(): void {
-    this.#connection++;
+    this.#session.connection++;
     this.#history.rewind();
     this.#unacknowledged.clear();
     this.#questions.clear();
@@ -263,16 +256,13 @@ export class Outgoing {
     return {
       host: this.options.host,
       machine: this.machine,
-      boot: this.#boot,
-      number: this.#number,
-      connection: this.#connection,
+      ...this.#session.fields,
       filter: this.options.out?.filter.text ?? '',
       mount: this.options.out?.mount ?? '',
       identity: this.#mount,
       acknowledged: this.#history.acknowledged,
       next: this.#history.next,
       place: this.#places.saved,
-      ended: this.#ended,
     };
   }
 

@@ -1,7 +1,7 @@
 /** A file that is replaced as a whole: a reader finds the old text or the new one. */
 import { open, rename, unlink } from 'node:fs/promises';
 
-/** The writer of one file. */
+/** The only writer of one file. */
 export class ReplacedFile {
   #next: string | null = null;
   #last: string | null = null;
@@ -36,7 +36,8 @@ export class ReplacedFile {
   }
 
   async #replace(text: string): Promise<void> {
-    const temporary = `${this.path}.${process.pid}.new`;
+    // One name: a process that is killed here leaves one file at most, which the next one replaces.
+    const temporary = `${this.path}.new`;
     try {
       const file = await open(temporary, 'w', this.mode);
       try {

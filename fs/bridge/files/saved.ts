@@ -5,7 +5,8 @@
 import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { UserError, isSystemError } from '../../shared/errors.js';
-import { type EndedSession, MOST_ENDED, isEnded, isMachine } from '../protocol/state.js';
+import type { SavedSession } from '../protocol/own-session.js';
+import { MOST_ENDED, isEnded, isMachine } from '../protocol/state.js';
 import { ReplacedFile } from './replaced-file.js';
 
 const VERSION = 1;
@@ -19,28 +20,17 @@ export interface Place {
 }
 
 /** The content of the file. */
-export interface Saved {
+export interface Saved extends SavedSession {
   readonly version: typeof VERSION;
-  readonly host: string;
   /** The random id of a machine that has none of its own. */
   readonly machine: string;
-  /** The part of the session's name before its number. */
-  readonly boot: string;
-  readonly number: number;
-  /** The number of the last connection. */
-  readonly connection: number;
   readonly filter: string;
   readonly mount: string;
   /**
    * The identity of the mount that `place` belongs to: a later mount at its path has another one.
    */
   readonly identity: string;
-  /** The number of the last event that the broker has. */
-  readonly acknowledged: number;
-  /** The number of the next event, as far as this host knew it. */
-  readonly next: number;
   readonly place: Place | null;
-  readonly ended: readonly EndedSession[];
 }
 
 /** The file in the state directory. */

@@ -1,8 +1,10 @@
 /**
- * The socket by which `eventfs bridge --status` reaches the running bridge. It keeps a second
- * bridge from the same state directory too.
+ * The socket by which `eventfs bridge --status` reaches the running bridge, and the lock that keeps
+ * a second bridge from the same state directory. The lock is that of the directory itself, and ends
+ * with the process.
  */
-import { unlinkSync } from 'node:fs';
+import { tryLock } from '#native';
+import { closeSync, constants, openSync, rmSync } from 'node:fs';
 import { type Server, type Socket, connect, createServer } from 'node:net';
 import { UserError, isSystemError } from '../../shared/errors.js';
 import type { BridgeStatus } from '../report.js';
@@ -13,13 +15,15 @@ const TIMEOUT_MS = 2000;
 /** Answers each connection with the status as JSON. */
 export class StatusSocket {
   #server: Server | null = null;
+  /** The descriptor of the directory; -1 if it is not locked. */
+  #locked = -1;
   readonly #path: string;
   /** Clients that have not read the answer yet. */
   readonly #clients = new Set<Socket>();
 
   /** @param directory the state directory */
   constructor(
-    directory: string,
+    private readonly directory: string,
     private readonly status: () => BridgeStatus,
   ) {
     this.#path = `${directory}/${NAME}`;
@@ -32,14 +36,29 @@ export class StatusSocket {
    */
   async open(): Promise<void> {
     try {
+      await this.#lock();
       await this.#listen();
     } catch (error) {
-      if (!isSystemError(error, 'EADDRINUSE')) throw refusal(error, this.#path);
-      // Also a bridge that hangs uses its state.
-      if ((await ask(this.#path)) !== null)
-        throw new UserError(`${this.#path}: another bridge uses this state (use --state DIR)`);
-      unlinkSync(this.#path); // its bridge was killed
-      await this.#listen();
+      this.close();
+      throw refusal(error, this.#path);
+    }
+  }
+
+  /** Takes the directory. Also a bridge that hangs has it. */
+  async #lock(): Promise<void> {
+    this.#locked = openSync(this.directory, constants.O_RDONLY | constants.O_DIRECTORY);
+    if (!(await this.#isFree()))
+      throw new UserError(`${this.#path}: another bridge uses this state (use --state DIR)`);
+    rmSync(this.#path, { force: true }); // its bridge was killed
+  }
+
+  async #isFree(): Promise<boolean> {
+    try {
+      return tryLock(this.#locked);
+    } catch (error) {
+      // Some network filesystems have no locks of directories. There the socket tells.
+      if (!isSystemError(error)) throw error;
+      return (await ask(this.#path)) === null;
     }
   }
 
@@ -66,6 +85,8 @@ export class StatusSocket {
   close(): void {
     this.#server?.close();
     for (const socket of this.#clients) socket.destroy();
+    if (this.#locked >= 0) closeSync(this.#locked);
+    this.#locked = -1;
   }
 }
 

@@ -46,6 +46,8 @@ export class OwnName {
     if (!isOther) return this.state === 'online' && !state.online;
     if (!state.online) return this.state === 'online';
     if (this.state === 'online') {
+      // A retained state that comes late may be of a machine that is gone. Another one answers.
+      if (isRetained) return true;
       // Both began at the same time. The machine with the larger id leaves the name to the other.
       if (this.machine < state.machine) return true;
       this.#refuse(state.machine);

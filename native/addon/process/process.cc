@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -119,6 +120,15 @@ static Napi::Value isWritable(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), watched.revents != 0);
 }
 
+static Napi::Value tryLock(const Napi::CallbackInfo& info) {
+  int fd = info[0].As<Napi::Number>().Int32Value();
+  while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return Napi::Boolean::New(info.Env(), false);
+    if (errno != EINTR) throw systemError(info.Env(), errno, "flock");
+  }
+  return Napi::Boolean::New(info.Env(), true);
+}
+
 static void exitNow(const Napi::CallbackInfo& info) {
   _exit(info[0].As<Napi::Number>().Int32Value());
 }
@@ -129,6 +139,7 @@ void exportProcess(Napi::Env env, Napi::Object exports) {
   exports.Set("raiseFileLimit", Napi::Function::New<raiseFileLimit>(env, "raiseFileLimit"));
   exports.Set("execute", Napi::Function::New<execute>(env, "execute"));
   exports.Set("isWritable", Napi::Function::New<isWritable>(env, "isWritable"));
+  exports.Set("tryLock", Napi::Function::New<tryLock>(env, "tryLock"));
   exports.Set("exitNow", Napi::Function::New<exitNow>(env, "exitNow"));
 }
 

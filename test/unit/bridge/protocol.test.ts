@@ -188,6 +188,10 @@ protocol('refuses a name that another machine uses, and takes one whose owner is
   assert.ok(free.takeState({ ...STATE, online: false }, false), 'its own late will');
   assert.ok(free.takeState(other, false), 'of two that began at once one stays');
   assert.is(free.state, 'online');
+  const late = new OwnName('m2', 0, 100);
+  late.takeCall('m2');
+  assert.ok(late.takeState(STATE, true), 'it shows itself');
+  assert.is(late.state, 'online', 'the broker has kept the state of a machine that may be dead');
   const both = new OwnName('m2', 0, 100);
   both.takeCall('m2');
   both.takeState(STATE, false);

@@ -71,7 +71,7 @@ async function runUntilStopped(
     running = new Bridge(options, codec, rateLimited(log), fail);
     const bridge = running;
     process.on('SIGHUP', () => void bridge.renew());
-    running.start();
+    void running.start();
     tellSystemd('READY=1');
     if (readyFd !== undefined) tellReady(readyFd);
     error = await Promise.race([failed, stopped]);

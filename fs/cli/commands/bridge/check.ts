@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import type { Codec } from '../../../bridge/mqtt/connection.js';
 import type { BridgeOptions } from '../../../bridge/options.js';
 import { probeBroker } from '../../../bridge/probe-broker.js';
+import { METRICS_HINTS } from '../../../bridge/files/metrics-file.js';
 import { SavedFile } from '../../../bridge/files/saved.js';
 import { UserError, isSystemError } from '../../../shared/errors.js';
 import type { Finding } from '../../doctor/finding.js';
@@ -25,6 +26,7 @@ export async function checkBridge(
     ...(options.out === undefined ? [] : await checkLocal(options.out.mount)),
     ...(options.in === undefined ? [] : await checkFleet(options.in.mount, options.out?.mount)),
     checkState(options.stateDirectory),
+    ...(options.metrics === undefined ? [] : [checkMetrics(options.metrics)]),
     ...(await checkBroker(options, loadCodec)),
   ];
   for (const { level, what, mend } of findings) {
@@ -96,6 +98,16 @@ function checkState(directory: string): Finding {
     return { level: 'ok', what: `${directory}: the state can be saved there` };
   } catch (error) {
     return failure(error);
+  }
+}
+
+function checkMetrics(path: string): Finding {
+  try {
+    accessSync(dirname(path), constants.W_OK);
+    return { level: 'ok', what: `${path}: the metrics can be written there` };
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    return { level: 'fail', what: UserError.from(error, path, METRICS_HINTS).message };
   }
 }
 

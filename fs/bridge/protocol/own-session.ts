@@ -1,0 +1,81 @@
+/** This host's session: its name, the connections in it, and the sessions before it. */
+import { type EndedSession, MOST_ENDED } from './state.js';
+
+/** What the state file knows of a session. */
+export interface SavedSession {
+  readonly host: string;
+  /** The part of the session's name before its number: the boot's id and a random text. */
+  readonly boot: string;
+  readonly number: number;
+  /** The number of the last connection. */
+  readonly connection: number;
+  /** The number of the last event that the broker has. */
+  readonly acknowledged: number;
+  /** The number of the next event, as far as this host knew it. */
+  readonly next: number;
+  readonly ended: readonly EndedSession[];
+}
+
+/** The session of this host. */
+export class OwnSession {
+  connection = 0;
+  ended: readonly EndedSession[] = [];
+  /** Whether this is the saved session, which may go on: its boot is the present one. */
+  isSaved: boolean;
+  #boot: string;
+  #number = 1;
+
+  /**
+   * @param bootId the id of the present boot
+   * @param randomId makes a random text
+   */
+  constructor(
+    host: string,
+    private readonly bootId: string,
+    private readonly saved: SavedSession | null,
+    private readonly randomId: () => string,
+  ) {
+    if (saved?.host !== host) this.saved = null;
+    this.isSaved = this.saved?.boot.startsWith(bootId) === true;
+    this.#boot = this.isSaved ? this.saved!.boot : this.#newBoot();
+    if (this.saved !== null) this.ended = this.saved.ended;
+    if (!this.isSaved) return;
+    this.#number = this.saved!.number;
+    this.connection = this.saved!.connection;
+  }
+
+  #newBoot(): string {
+    return this.bootId + this.randomId();
+  }
+
+  /** Begins a session after the saved one. */
+  begin(): void {
+    const { saved } = this;
+    if (saved === null) return;
+    const next = Math.max(saved.acknowledged + 1, saved.next);
+    const ended = { session: `${saved.boot}-${saved.number}`, next };
+    this.ended = [...this.ended, ended].slice(-MOST_ENDED);
+    if (this.isSaved) this.#number++;
+    this.isSaved = false;
+  }
+
+  /**
+   * Gives a new session a name that no other one gets, before the first connection: the next
+   * process does not know the number of a session that could not be saved.
+   */
+  rename(): void {
+    if (this.isSaved) return;
+    this.#boot = this.#newBoot();
+    this.#number = 1;
+  }
+
+  get name(): string {
+    return `${this.#boot}-${this.#number}`;
+  }
+
+  /** The fields for the state file. */
+  get fields(): Pick<SavedSession, 'boot' | 'number' | 'connection' | 'ended'> {
+    const { connection, ended } = this;
+    return { boot: this.#boot, number: this.#number, connection, ended };
+  }
+}
