@@ -16,6 +16,8 @@
 static int listener = -1;
 static int client = -1;
 static bool is_reloading;
+/* When a client must have asked; 0: no client, or it has. */
+static uint64_t ask_by_ms;
 
 __attribute__((noreturn)) static void refuse(const char *path, const char *hint) {
   say("error", "%s: %s (%s)", path, strerror(errno), hint);
@@ -65,6 +67,7 @@ static void close_client(void) {
   if (client >= 0) close(client);
   client = -1;
   is_reloading = false;
+  ask_by_ms = 0;
 }
 
 /* Returns whether the client may ask: root, and the guardian's own user. */
@@ -77,7 +80,15 @@ static bool is_allowed(int fd) {
 
 void accept_client(void) {
   client = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  if (client >= 0 && !is_allowed(client)) close_client();
+  if (client < 0) return;
+  ask_by_ms = now_ms() + ASK_MS;
+  if (!is_allowed(client)) close_client();
+}
+
+uint64_t client_limit(void) { return ask_by_ms; }
+
+void check_client(void) {
+  if (ask_by_ms != 0 && ask_by_ms <= now_ms()) close_client();
 }
 
 void serve_client(void) {
@@ -95,6 +106,7 @@ void serve_client(void) {
     return;
   }
   is_reloading = true;
+  ask_by_ms = 0;
   const char *why = begin_reload();
   if (why != NULL) answer_client("FAILED %s", why);
 }

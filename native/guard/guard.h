@@ -40,6 +40,8 @@ enum { MOST_DEATHS = 1000 };
 enum { STANDBY_DELAY_MS = 1000, MOST_DOUBLED = 6 };
 /* How long to wait if no process can be started. */
 enum { RETRY_MS = 1000 };
+/* How long a client of the socket may take to ask. */
+enum { ASK_MS = 2000 };
 
 enum { EXIT_USAGE = 100, EXIT_SYSTEM_CALL = 111, EXIT_NOT_RUN = 126 };
 
@@ -187,6 +189,9 @@ void open_control(void);
 int control_socket(void);
 int client_socket(void);
 void accept_client(void);
+/* When a silent client is closed, since others wait behind it; 0: none is silent. */
+uint64_t client_limit(void);
+void check_client(void);
 void serve_client(void);
 __attribute__((format(printf, 1, 2))) void answer_client(const char *format, ...);
 void close_control(void);

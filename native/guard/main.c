@@ -202,6 +202,8 @@ static void on_socket(struct daemon *daemon, int events) {
 /* Returns the time until the next limit, in milliseconds; -1 for none. */
 static int time_left(uint64_t due) {
   struct daemon *const all[] = {&active, &next, &leaving};
+  uint64_t client = client_limit();
+  if (client != 0 && (due == 0 || client < due)) due = client;
   for (int i = 0; i < 3; i++) {
     const uint64_t limits[] = {all[i]->deadline_ms, all[i]->ping_ms};
     for (int j = 0; j < 2; j++) {
@@ -214,6 +216,7 @@ static int time_left(uint64_t due) {
 }
 
 static void check_limits(void) {
+  check_client();
   struct daemon *const all[] = {&active, &next, &leaving};
   uint64_t now = now_ms();
   for (int i = 0; i < 3; i++) {

@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import * as assert from 'uvu/assert';
-import { controlFiles } from '../../../fs/guard/control-files.js';
+import { controlDirectories, controlFiles, isOwn } from '../../../fs/guard/control-files.js';
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
 import { configured } from '../../support/mount/config.js';
 import {
@@ -189,6 +189,22 @@ troubles('bounds all that users hold by what the state has room for', async () =
   const keys = ['MOST_BYTES', 'MOST_MEMORY', 'MOST_EVENTS'];
   const found = await Promise.all(keys.map((key) => statusOf(guarded.path, key)));
   assert.equal(found, [String(2 ** 29), String(2 ** 29), '7']);
+  assert.is(await guarded.stop(), 0);
+});
+
+troubles('clients that say nothing delay a reload by two seconds each at most', async () => {
+  const guarded = await startGuarded();
+  const silent = `import socket, sys
+clients = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2)]
+for client in clients: client.connect(sys.argv[1])
+print(flush=True)
+sys.stdin.read()`;
+  const { socket } = controlFiles(guarded.path, controlDirectories().find(isOwn)!);
+  const child = spawn('python3', ['-c', silent, socket], { stdio: ['pipe', 'pipe', 'inherit'] });
+  await new Promise((done) => child.stdout.once('data', done));
+  const { code, err } = await within(20_000, eventfs('reload', guarded.path), 'it hangs');
+  assert.equal([code, err], [0, '']);
+  child.stdin.end();
   assert.is(await guarded.stop(), 0);
 });
 
