@@ -63,5 +63,5 @@ const seconds = secondsSoFar();
 console.log(
   `${total.steps} steps in ${seconds.toFixed(1)} s: ${total.calls} system calls, ` +
     `${total.requests} requests, ${total.events} events, ${total.deaths} deaths, ` +
-    `${total.crashes} crashes of the daemon, ${total.reloads} reloads`,
+    `${total.crashes} crashes of the daemon, ${total.reloads} reloads, ${total.takeBacks} mounts taken back`,
 );

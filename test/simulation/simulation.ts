@@ -181,12 +181,24 @@ export class Simulation implements Observer {
       this.note(() => '  which fails');
       takeBack();
       this.#soon = soon;
+      if (random.once(2)) this.#takeBack();
       daemon.begin();
     } else {
       device.resend();
       this.#replaceBy(next, dead, before);
     }
     this.clients.proceed();
+  }
+
+  /** The guardian is killed in a reload, before or after RESEND: the daemon takes the mount back. */
+  #takeBack(): void {
+    const { daemon, device, random } = this;
+    this.counts.takeBacks++;
+    this.note(() => '  and the daemon takes the mount back');
+    if (random.once(2)) device.resend();
+    if (random.once(3)) this.clients.killWaiting();
+    daemon.reads.forgetParked();
+    device.resend();
   }
 
   /** Returns the dead owners of which no daemon has reported the death. */

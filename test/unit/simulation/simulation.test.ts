@@ -42,7 +42,10 @@ simulation(
     const shares = await Promise.all(Array.from({ length: PROCESSES }, (_, n) => share(n)));
     for (const { code, output } of shares) {
       assert.is(code, 0, output);
-      assert.match(output, /^\d+ steps in .* [1-9]\d* crashes of the daemon, [1-9]\d* reloads$/m);
+      assert.match(
+        output,
+        /^\d+ steps in .* [1-9]\d* crashes of the daemon, [1-9]\d* reloads, [1-9]\d* mounts taken back$/m,
+      );
     }
   },
   280_000,
