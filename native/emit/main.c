@@ -11,6 +11,7 @@
 #include "emit.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +44,11 @@ static char *read_input(size_t *length) {
     if (have == size) text = larger(text, size = size * 2 + 65536);
     ssize_t got = read(STDIN_FILENO, text + have, size - have);
     if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) { /* another process has made it non-blocking */
+      struct pollfd input = {STDIN_FILENO, POLLIN, 0};
+      poll(&input, 1, -1);
+      continue;
+    }
     if (got < 0) die(EXIT_SYSTEM_CALL, "standard input: %s", strerror(errno));
     if (got == 0) break;
     have += (size_t)got;

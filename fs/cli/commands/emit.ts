@@ -76,7 +76,7 @@ function plainArguments(args: readonly string[]): (EmitOptions & { properties: s
 export async function emit(properties: readonly string[], options: EmitOptions): Promise<void> {
   const event =
     properties.length === 1 && properties[0] === '-'
-      ? readFileSync(0)
+      ? (await import('../terminal/input.js')).readAll()
       : fromProperties(collect(properties, options.environment === true));
   // write(2) of nothing would succeed
   if (event.length === 0)

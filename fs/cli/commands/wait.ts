@@ -7,6 +7,7 @@ import { type EventText, parseFilter, tellsOfLoss } from '../../client/events/te
 import { adviseOnFilter } from '../terminal/filter-advice.js';
 import { ExitCode } from '../terminal/explain.js';
 import { requireMount } from '../../client/mounted.js';
+import { EventOutput } from '../terminal/event-output.js';
 import { STDOUT, print, printableBytes } from '../terminal/output.js';
 
 /** The options of `eventfs wait`. */
@@ -20,7 +21,7 @@ export interface WaitOptions {
 
 /**
  * Prints the first event that matches, in the form of its file. The exit code is 1 after the
- * time-out, and only then.
+ * time-out, and only then. It is 111 once nothing reads standard output any more.
  *
  * With `existing` a device that already exists counts too. The stream is opened before the devices
  * are listed: a new device can't be missed in between.
@@ -33,6 +34,7 @@ export async function wait(filterText: string, options: WaitOptions): Promise<vo
   const filter = parseFilter(filterText);
   const stream = new EventStream(await requireMount(options.mount), filter, '.wait', options.since);
   adviseOnFilter('wait', filter);
+  const output = new EventOutput();
   let timer: NodeJS.Timeout | undefined;
   try {
     if (options.existing === true) {
@@ -46,13 +48,16 @@ export async function wait(filterText: string, options: WaitOptions): Promise<vo
       if (options.timeout !== undefined)
         timer = setTimeout(() => done('late'), options.timeout * 1000);
     });
-    const outcome = await Promise.race([late, firstOf(stream)]);
+    const unread = output.unread.then(() => 'unread' as const);
+    const outcome = await Promise.race([unread, late, firstOf(stream)]);
     if (outcome === 'late') process.exitCode = ExitCode.failed;
+    else if (outcome === 'unread') process.exitCode = ExitCode.systemCall;
     else if (outcome === 'ended')
       throw new DaemonEndedError(`${options.mount}: its daemon has ended (try eventfs doctor)`);
   } finally {
     clearTimeout(timer);
     stream.close();
+    output.close();
   }
 }
 
@@ -79,5 +84,6 @@ async function firstOf(stream: EventStream): Promise<'came' | 'ended'> {
 function printEvent({ text }: EventText): void {
   const lines = text.replace(/\n*$/, '').split('\n');
   const shown = isatty(STDOUT) ? lines.map(printableBytes) : lines;
-  print(Buffer.from(`${shown.join('\n')}\n`, 'latin1'));
+  if (!print(Buffer.from(`${shown.join('\n')}\n`, 'latin1')))
+    process.exitCode = ExitCode.systemCall;
 }

@@ -86,6 +86,24 @@ both("reads an event from standard input with -, as text or in the kernel's form
   assert.equal((await emit(['-'], { input: Buffer.from('add@/x') })).records, ['add@/x']);
 });
 
+/** Gives its arguments a standard input that does not block, and that is empty for a while. */
+const LATE = `
+import os, subprocess, sys, time
+reading, writing = os.pipe()
+os.set_blocking(reading, False)
+child = subprocess.Popen(sys.argv[1:], stdin=reading)
+time.sleep(1)
+os.write(writing, b'add@/late')
+os.close(writing)
+sys.exit(child.wait())
+`;
+
+both('waits for a standard input that does not block', async () => {
+  const program = ['python3', '-c', LATE, ...form];
+  const { records, err, code } = await emit(['-'], { program });
+  assert.equal([err, code, records], ['', 0, ['add@/late']]);
+});
+
 both('publishes several events of standard input, each once and whole', async () => {
   for (const lastEnd of ['', '\n', '\n\n', '\n\n\n']) {
     const { records, err, code } = await emit(['-'], {

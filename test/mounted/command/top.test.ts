@@ -87,6 +87,19 @@ top('stops by Ctrl-Z and continues by SIGCONT', async () => {
   assert.match(terminal.raw, 'ended 0');
 });
 
+top('leaves a usable terminal to the shell when another process stops it', async () => {
+  const script =
+    'set -m; "$@" & p=$!; sleep 1; kill -TSTP $p; sleep 0.5; stty -a; fg >/dev/null; echo "ended $?"';
+  const command = [process.execPath, EVENTFS, 'top', '--interval', '0.2', '--mount', daemon.path];
+  const terminal = new Terminal(['bash', '-c', script, 'bash', ...command]);
+  await until(() => /\bicanon/.test(terminal.raw), terminal.raw);
+  assert.match(terminal.raw, /(^|\s)icanon\b[^]*(^|\s)echo\b/m);
+  await until(() => (terminal.raw.match(/q quits/g)?.length ?? 0) >= 2, 'it goes on');
+  terminal.type('q');
+  await terminal.ended;
+  assert.match(terminal.raw, 'ended 0');
+});
+
 top('prints one screen where the cursor cannot be moved, and with --once', async () => {
   const plain = await eventfs(['top', '--interval', '0.1', '--mount', daemon.path]);
   assert.equal([plain.code, plain.err], [0, '']);

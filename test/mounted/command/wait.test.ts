@@ -43,6 +43,12 @@ command(
   },
 );
 
+command('ends once nothing reads its output any more', async () => {
+  const wait = `${process.execPath} ${EVENTFS} wait --mount ${daemon.path} N==never`;
+  const { out } = await run(['bash', '-c', `${wait} | true; echo \${PIPESTATUS[0]}`]);
+  assert.is(out, '111\n');
+});
+
 command('ends with 1 at its time-out, and prints nothing', async () => {
   for (const seconds of ['0', '0.05', '.05', '0.']) {
     const { code, out, err } = await eventfs([

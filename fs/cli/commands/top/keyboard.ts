@@ -19,6 +19,7 @@ export interface KeyHandler {
 export class Keyboard {
   readonly #onData: (data: Buffer) => void;
   readonly #onContinue: () => void;
+  readonly #onStop = (): void => this.#stop();
 
   /** @param terminal standard input, which must be a terminal */
   constructor(
@@ -36,20 +37,25 @@ export class Keyboard {
     terminal.on('data', this.#onData);
     terminal.resume();
     process.on('SIGCONT', this.#onContinue);
+    process.on('SIGTSTP', this.#onStop);
   }
 
   #take(key: string): void {
     if (key === CTRL_C) this.handler.interrupt();
-    else if (key === CTRL_Z) {
-      this.handler.suspend();
-      this.terminal.setRawMode(false);
-      process.kill(process.pid, 'SIGSTOP');
-    } else this.handler.key(key);
+    else if (key === CTRL_Z) this.#stop();
+    else this.handler.key(key);
+  }
+
+  #stop(): void {
+    this.handler.suspend();
+    this.terminal.setRawMode(false);
+    process.kill(process.pid, 'SIGSTOP');
   }
 
   /** Restores the settings of the terminal. */
   close(): void {
     process.off('SIGCONT', this.#onContinue);
+    process.off('SIGTSTP', this.#onStop);
     this.terminal.off('data', this.#onData);
     this.terminal.setRawMode(false);
     this.terminal.pause();

@@ -7,7 +7,7 @@ import { DaemonEndedError } from '../../../shared/errors.js';
 import { ExitCode } from '../../terminal/explain.js';
 import { adviseOnFilter } from '../../terminal/filter-advice.js';
 import { announce } from '../../terminal/output.js';
-import { EventOutput } from './event-output.js';
+import { EventOutput } from '../../terminal/event-output.js';
 import { type FormatOptions, formatOf } from './event-lines.js';
 import type { Recorder } from './recorder.js';
 import { type WatchedEvent, watched } from './watched-event.js';

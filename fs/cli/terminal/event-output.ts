@@ -1,8 +1,8 @@
-/** Standard output of `eventfs watch`, whose reader may be slow, or end before the next event. */
+/** Standard output for events, whose reader may be slow, or end before the next event. */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { Readiness, ReadyWord } from '#native';
-import { isSystemError } from '../../../shared/errors.js';
-import { STDOUT, print } from '../../terminal/output.js';
+import { isSystemError } from '../../shared/errors.js';
+import { STDOUT, print } from './output.js';
 
 /** Prints events to standard output. */
 export class EventOutput {
