@@ -1,5 +1,6 @@
 /** Compares the daemon's state with the model's, and checks that nothing is left at the end. */
 import type { Tree } from '../../fs/tree/tree.js';
+import { differenceOf, dumpTree } from './dump.js';
 import type { ModelDirectory } from './model/directory.js';
 import { type Model, check } from './model/model.js';
 import { COUNTED } from './model/quota.js';
@@ -64,4 +65,10 @@ export function checkEmpty(tree: Tree, isFirst: boolean): void {
   check(!isFirst || status.get('NODES') === 1, () => `${status.get('NODES')} nodes are left`);
   for (const { event } of bus.history.entries)
     check(event.links === 1 && event.opens === 0, () => `event ${event.name} is held`);
+}
+
+/** Compares a restored tree with the text of the one before. */
+export function compareDumps(before: string, tree: Tree): void {
+  const difference = differenceOf(before, dumpTree(tree));
+  check(difference === null, () => `the restored tree differs: ${difference}`);
 }

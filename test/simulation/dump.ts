@@ -100,3 +100,9 @@ export function differenceOf(before: string, after: string): string | null {
   if (at < 0 && a.length === b.length) return null;
   return `${b[Math.max(at, 0)]}\ninstead of\n${a[Math.max(at, 0)]}`;
 }
+
+/** Returns the same text; null if open files of ended directories would differ after a restart. */
+export function dumpExact(tree: Tree): string | null {
+  for (const handle of tree.handles) if (handle.node.lifetime.over) return null;
+  return dumpTree(tree);
+}

@@ -1,7 +1,7 @@
 /** This host's session: its name, the connections in it, and the sessions before it. */
 import { type EndedSession, MOST_ENDED } from './state.js';
 
-/** What the state file knows of a session. */
+/** The fields of a session in the state file. */
 export interface SavedSession {
   readonly host: string;
   /** The part of the session's name before its number: the boot's id and a random text. */

@@ -133,7 +133,7 @@ tests('counts an event that the mount refuses as lost, at its place', async () =
   );
   const event = (n: number): Buffer => Buffer.from(`change@/n/${n}\nACTION=change\nN=${n}\n`);
   mount.event('db1', event(0));
-  // What no bridge passes on: it stands for an event that a newer bridge takes, and an older mount refuses.
+  // No bridge passes this on. It stands for an event that only an older mount refuses.
   mount.event('db1', Buffer.from('no header\n'));
   mount.event('db1', event(2));
   mount.flush();
