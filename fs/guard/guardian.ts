@@ -19,19 +19,17 @@ import { UserError, isSystemError } from '../shared/errors.js';
 import type { Logger } from '../shared/log/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
 import { Descriptors } from './descriptors.js';
+import { PROTOCOL, readHello } from './hello.js';
 import type { Holder } from './holder.js';
 import { Outbox } from './outbox.js';
 import type { Replaceable } from './replaceable.js';
-
-/** The protocol's number: PROTOCOL in native/guard/guard.h. */
-const PROTOCOL = 1;
-/** The variable in which the guardian names the daemon's end of the socket. */
-export const GUARD_VARIABLE = 'EVENTFS_GUARD';
 
 /** A state that systemd gets again and again. */
 const PING = 'WATCHDOG=1';
 /** The errors of sendmsg(2) that end once the guardian reads again (unix(7)). */
 const NO_ROOM: ReadonlySet<string> = new Set(['EAGAIN', 'ENOBUFS', 'ENOMEM', 'ETOOMANYREFS']);
+
+const TOO_EARLY = 'the guardian has ended before this daemon could serve';
 
 /** The guardian that has started this daemon. */
 export class Guardian implements Holder {
@@ -73,9 +71,10 @@ export class Guardian implements Holder {
     private readonly socket: number,
     private readonly logger: Logger,
   ) {
-    this.role = this.#hello();
+    this.role = readHello(socket);
     this.#watch = new ReadableWatch(socket, () => this.#receive());
     this.#outbox.send(`HELLO ${PROTOCOL}`);
+    this.#receive(); // a standby has the state behind HELLO
   }
 
   get takesOver(): boolean {
@@ -167,28 +166,10 @@ export class Guardian implements Holder {
     this.#watch.close();
   }
 
-  /** @returns the role */
-  #hello(): string {
-    let hello: string | null = null;
-    try {
-      hello = receiveMessage(this.socket, this.#received);
-    } catch (error) {
-      if (!isSystemError(error)) throw error;
-    }
-    const [word, protocol, role] = (hello ?? '').split(' ');
-    if (word !== 'HELLO')
-      throw new UserError(
-        `${GUARD_VARIABLE}=${this.socket}: there is no guardian (unset this variable)`,
-      );
-    if (protocol === String(PROTOCOL)) return role;
-    const why = `the guardian has protocol ${protocol}, this daemon ${PROTOCOL} (start the guardian again: eventfs umount, eventfs mount --guard)`;
-    sendMessage(this.socket, `NACK ${why}`, -1);
-    throw new UserError(why);
-  }
-
   /** Resolves once the guardian has sent a message of this kind. */
   async #message(word: string): Promise<void> {
-    if (this.#seen.has(word)) return;
+    if (this.#seen.has(word) || (!this.#isConnected && this.#servesAlone)) return;
+    if (!this.#isConnected) throw new UserError(TOO_EARLY);
     await new Promise<void>((done, failed) => this.#awaited.set(word, { done, failed }));
   }
 
@@ -283,11 +264,15 @@ export class Guardian implements Holder {
     this.#replaceable?.resume();
   }
 
+  /** Whether this daemon goes on without the guardian. */
+  get #servesAlone(): boolean {
+    return this.#seen.has('SERVE') || (this.role !== 'next' && this.#seen.has('TAKE'));
+  }
+
   #lost(): void {
     this.#close();
-    if (!this.#seen.has('SERVE') && (this.role === 'next' || !this.#seen.has('TAKE'))) {
-      const error = new UserError('the guardian has ended before this daemon could serve');
-      for (const { failed } of this.#awaited.values()) failed(error);
+    if (!this.#servesAlone) {
+      for (const { failed } of this.#awaited.values()) failed(new UserError(TOO_EARLY));
       return;
     }
     if (this.#hasYielded && this.#replaceable?.takeBack() === false) this.#replaceable.quit();

@@ -25,7 +25,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* fs/guard/guardian.ts has the same number. Another number is refused. */
+/* fs/guard/hello.ts has the same number. Another number is refused. */
 enum { PROTOCOL = 1 };
 /* The longest message, with its NUL. */
 enum { MESSAGE_BYTES = 512 };

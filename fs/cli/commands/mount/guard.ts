@@ -5,7 +5,8 @@ import type { DaemonOptions, DriverName, TransportName } from '../../../daemon/o
 import type { Daemon } from '../../../daemon/daemon.js';
 import { tellSystemdThrough } from '../../../daemon/readiness.js';
 import { type MappedState, STATE, mapState } from '../../../daemon/state-memory.js';
-import { GUARD_VARIABLE, Guardian } from '../../../guard/guardian.js';
+import { Guardian } from '../../../guard/guardian.js';
+import { GUARD_VARIABLE } from '../../../guard/hello.js';
 import type { Holder } from '../../../guard/holder.js';
 import { UsageError } from '../../../shared/errors.js';
 import type { LineLogger, Logger } from '../../../shared/log/logger.js';
