@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 /* How many daemons in a row have ended before they served. */
 static int failed_starts;
@@ -119,13 +120,30 @@ static void on_active_death(int status) {
   replace_dead();
 }
 
+/* Reads why a daemon could not take over, if it has sent that before it ended. */
+static bool read_refusal(int socket, char why[MESSAGE_BYTES]) {
+  bool is_refused = false;
+  char text[MESSAGE_BYTES];
+  int fd;
+  while (socket >= 0 && receive_message(socket, text, &fd) > 0) {
+    if (fd >= 0) close(fd);
+    const char *reason = argument_of(text, "NACK");
+    if (reason == NULL) continue;
+    is_refused = true;
+    snprintf(why, MESSAGE_BYTES, "%s", reason);
+  }
+  return is_refused;
+}
+
 static void on_next_death(int status) {
   bool is_known = next.phase == LEAVING; /* fail_next() has said why */
   char end[sizeof ending], why[MESSAGE_BYTES];
   describe(status, end, sizeof end);
   snprintf(why, sizeof why, "the new daemon %s", end);
+  bool is_refused = read_refusal(next.socket, why);
   forget(&next);
   if (!is_known) {
+    if (is_refused && !reload_is_under_way()) say("warn", "no standby can start: %s", why);
     tell_standby(false);
     fail_reload(why);
   }

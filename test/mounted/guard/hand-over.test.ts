@@ -3,7 +3,15 @@
  * the guardian, the memory of the state. A hand-over that fails changes nothing of it.
  */
 import { createHash } from 'node:crypto';
-import { appendFileSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -169,6 +177,12 @@ handOver('does not void the state of the daemon that goes on', async () => {
   const reloading = eventfs('reload', path);
   await phase();
   await owner.kill();
+  // The guardian finds the refusal and the death of the new daemon at the same time
+  guarded.process.kill('SIGSTOP');
+  const isZombie = (pid: number): boolean =>
+    readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') Z ');
+  await until(() => childrenOf(guarded.pid).some(isZombie), 'the new daemon does not end');
+  guarded.process.kill('SIGCONT');
   const { code, err } = await reloading;
   assert.is(code, 1);
   assert.match(err, /the state can't be taken over: the machine has no memory left for it/);
