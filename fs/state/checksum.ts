@@ -6,9 +6,30 @@
 const START = 0x2545f491;
 const FACTOR = 0x9e3779b1;
 
-/** Returns the checksum of `words` from `start` up to but not including `end`. */
-export function checksumWords(words: Uint32Array, start: number, end: number): number {
-  let sum = START;
+function mixed(sum: number, word: number): number {
+  const product = Math.imul(sum ^ word, FACTOR);
+  return product ^ (product >>> 15);
+}
+
+/**
+ * Returns the checksum of a record. Its second word has that sum, and counts as 0. Nothing is
+ * written: a daemon that reads the records of another one may be killed at any instruction.
+ */
+export function checksumRecord(words: Uint32Array, start: number, end: number): number {
+  return checksumWords(words, start + 2, end, mixed(mixed(START, words[start]), 0));
+}
+
+/**
+ * Returns the checksum of `words` from `start` up to but not including `end`.
+ * @param before the checksum of the words before them
+ */
+export function checksumWords(
+  words: Uint32Array,
+  start: number,
+  end: number,
+  before = START,
+): number {
+  let sum = before;
   for (let at = start; at < end; at++) {
     sum = Math.imul(sum ^ words[at], FACTOR);
     sum ^= sum >>> 15;

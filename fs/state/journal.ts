@@ -8,7 +8,7 @@
  * also gets one record of each thing that lives, and then takes over.
  */
 import { UserError } from '../shared/errors.js';
-import { checksumWords } from './checksum.js';
+import { checksumRecord } from './checksum.js';
 import { FreedHalves } from './freed-halves.js';
 import { type Fields, type FieldType, Kind, type KindName, SCHEMA } from './schema.js';
 import { StateLayout, type StateMemory, type StateSizes } from './layout.js';
@@ -170,8 +170,7 @@ export class Journal {
     const start = this.#start;
     const words = this.#words;
     words[2 * start] |= this.#at - start;
-    words[2 * start + 1] = 0;
-    words[2 * start + 1] = checksumWords(words, 2 * start, 2 * this.#at);
+    words[2 * start + 1] = checksumRecord(words, 2 * start, 2 * this.#at);
     this.#main.at = this.#at;
     if (this.#next !== null) this.#copyTo(this.#next, start, this.#at);
   }

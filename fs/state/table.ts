@@ -1,5 +1,5 @@
 /** Reads a journal: the last record of each thing. */
-import { checksumWords } from './checksum.js';
+import { checksumRecord } from './checksum.js';
 import { DROP_BIT, LENGTH_MASK } from './journal.js';
 import { type StateLayout, refused } from './layout.js';
 import { type Fields, type FieldType, KIND_NAMES, type KindName, SCHEMA } from './schema.js';
@@ -53,11 +53,8 @@ export class StateTable {
     const head = words[2 * at];
     const length = head & LENGTH_MASK;
     if (length === 0 || at + length > end) throw refused('a record of its journal has no end');
-    const sum = words[2 * at + 1];
-    words[2 * at + 1] = 0;
-    const right = checksumWords(words, 2 * at, 2 * (at + length));
-    words[2 * at + 1] = sum;
-    if (right !== sum) throw refused('a record of its journal is damaged');
+    if (checksumRecord(words, 2 * at, 2 * (at + length)) !== words[2 * at + 1])
+      throw refused('a record of its journal is damaged');
     const kind = head >>> 24;
     const name = KIND_NAMES[kind & ~DROP_BIT];
     if (name === undefined) throw refused(`this version does not know records of kind ${kind}`);

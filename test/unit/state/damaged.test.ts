@@ -2,12 +2,14 @@
  * A state that is damaged: each bit of a small one is flipped, it is truncated, or it is something
  * else. The daemon refuses it with one line, or reads it right.
  */
+import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { UserError } from '../../../fs/shared/errors.js';
 import { Journal } from '../../../fs/state/journal.js';
 import { StateLayout, type StateMemory, heapMemory } from '../../../fs/state/layout.js';
 import { Recorder } from '../../../fs/state/recorder.js';
+import { Kind } from '../../../fs/state/schema.js';
 import { StateTable } from '../../../fs/state/table.js';
 import { restoreTree } from '../../../fs/tree/restore/restore.js';
 import { MemoryKernel } from '../../support/memory/kernel.js';
@@ -180,6 +182,54 @@ damaged('is refused or read right, whichever part of its journal is missing', ()
     }),
     runs(100),
   );
+});
+
+const READ_SIZES = { ring: 4096, mailbox: 4096, half: 8 * 1024 * 1024 };
+const TIMES = 2000;
+const DIST = new URL('../../../fs/state', import.meta.url).href;
+/** Reads the state again and again, in another thread. */
+const READER = `
+import { workerData } from 'node:worker_threads';
+const { StateLayout } = await import('${DIST}/layout.js');
+const { StateTable } = await import('${DIST}/table.js');
+const { memory, end } = workerData;
+const bytes = new Uint8Array(memory);
+const layout = StateLayout.open({ bytes, reserve: () => true, discard: () => undefined });
+for (let n = 0; n < ${TIMES}; n++) new StateTable(layout);
+Atomics.store(new Int32Array(end), 0, 1);
+`;
+
+damaged('is no result of a reader that is killed: it writes nothing', async () => {
+  const memory = new SharedArrayBuffer(StateLayout.bytes(READ_SIZES));
+  const end = new SharedArrayBuffer(4);
+  const state = {
+    bytes: new Uint8Array(memory),
+    reserve: () => true,
+    discard: () => undefined,
+  };
+  const journal = Journal.create(state, READ_SIZES);
+  const recorder = new Recorder(journal);
+  // One record, which a reader has under its eyes most of the time.
+  recorder.reply(7, 0, new Uint8Array(65536).fill(7), 0, 65536, 0, 0);
+  recorder.commit();
+  const at = 2 * (journal.layout.halves[0] / 8);
+  const words = new Int32Array(memory);
+  assert.is(words[at] >>> 24, Kind.reply);
+  const sum = words[at + 1];
+  const url = new URL(`data:text/javascript,${encodeURIComponent(READER)}`);
+  const reader = new Worker(url, { workerData: { memory, end } });
+  const failed = new Promise((_, reject) => reader.once('error', reject));
+  const ended = new Promise((done) => reader.once('exit', done));
+  let changes = 0;
+  const done = new Int32Array(end);
+  const limitMs = Date.now() + 10_000;
+  while (Atomics.load(done, 0) === 0 && Date.now() < limitMs) {
+    for (let n = 0; n < 1000; n++) if (Atomics.load(words, at + 1) !== sum) changes++;
+    await new Promise((next) => setImmediate(next));
+  }
+  await Promise.race([ended, failed]);
+  assert.is(Atomics.load(done, 0), 1, 'the reader has read to its end');
+  assert.is(changes, 0);
 });
 
 damaged.run();
