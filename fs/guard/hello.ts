@@ -25,7 +25,9 @@ export function readHello(socket: number): string {
   if (word !== 'HELLO')
     throw new UserError(`${GUARD_VARIABLE}=${socket}: there is no guardian (unset this variable)`);
   if (protocol === String(PROTOCOL)) return role;
-  const why = `the guardian has protocol ${protocol}, this daemon ${PROTOCOL} (start the guardian again: eventfs umount, eventfs mount --guard)`;
+  const why =
+    `the guardian has protocol ${protocol}, this daemon ${PROTOCOL} ` +
+    '(start the guardian again: eventfs umount, eventfs mount --guard)';
   sendMessage(socket, `NACK ${why}`, -1);
   throw new UserError(why);
 }

@@ -1,11 +1,10 @@
 /** Standard input as a whole, also where another process has made it non-blocking. */
 import { readSync } from 'node:fs';
 import { isSystemError } from '../../shared/errors.js';
+import { pause } from './output.js';
 
 const STDIN = 0;
 const CHUNK = 64 * 1024;
-/** How long to wait while a descriptor that does not block has nothing. */
-const EMPTY_WAIT_MS = 10;
 
 /**
  * Reads standard input to its end.
@@ -22,7 +21,7 @@ export function readAll(): Buffer {
       chunks.push(chunk.subarray(0, length));
     } catch (error) {
       if (!isSystemError(error, 'EAGAIN')) throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, EMPTY_WAIT_MS);
+      pause();
     }
   }
 }

@@ -10,8 +10,8 @@ import { isSystemError } from '../../shared/errors.js';
 /** The descriptor of standard output. */
 export const STDOUT = 1;
 const STDERR = 2;
-/** How long to wait when the output is full and another process has made it non-blocking. */
-const FULL_WAIT_MS = 10;
+/** How long to wait when another process has made a descriptor non-blocking. */
+const WAIT_MS = 10;
 const TO_STDOUT = { fd: STDOUT, deadline: Infinity };
 
 /**
@@ -34,10 +34,15 @@ export function print(
       if (isSystemError(error, 'EPIPE')) return false;
       if (!isSystemError(error, 'EAGAIN')) throw error;
       if (performance.now() >= deadline) return false;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FULL_WAIT_MS);
+      pause();
     }
   }
   return true;
+}
+
+/** Waits a moment for a descriptor that does not block and is full, or empty. */
+export function pause(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, WAIT_MS);
 }
 
 /**
