@@ -56,6 +56,8 @@ export type Syslog = (line: string, level: LogLevel) => void;
 export class LineLogger implements Logger {
   #options: LogOptions;
   #syslog: Syslog | null = null;
+  /** The messages that wait for {@link configure}; null: none waits. */
+  #held: (() => void)[] | null = null;
   readonly #standardError = new StandardError((count) => this.#lost(count));
 
   /** @param command the name of the subcommand, which each message shows */
@@ -66,9 +68,25 @@ export class LineLogger implements Logger {
     this.#options = options;
   }
 
-  /** Sets the options of all later messages. */
+  /**
+   * Keeps messages until {@link configure} or {@link release}: the options, or the way to syslog,
+   * are not known yet.
+   */
+  hold(): void {
+    this.#held ??= [];
+  }
+
+  /** Sets the options of all later messages, and of those that wait. */
   configure(options: LogOptions): void {
     this.#options = options;
+    this.release();
+  }
+
+  /** Writes the messages that wait. */
+  release(): void {
+    const held = this.#held ?? [];
+    this.#held = null;
+    for (const say of held) say();
   }
 
   /** Whether a line is a JSON object. */
@@ -123,6 +141,10 @@ export class LineLogger implements Logger {
 
   /** @param calls the lines of the error's stack */
   #say(level: LogLevel, message: string, calls: readonly string[] = []): void {
+    if (this.#held !== null) {
+      this.#held.push(() => this.#say(level, message, calls));
+      return;
+    }
     const { level: least, isJson } = this.#options;
     if (LOG_LEVELS.indexOf(level) > LOG_LEVELS.indexOf(least)) return;
     const stack = calls.length === 0 ? {} : { stack: calls.join('\n') };

@@ -5,13 +5,17 @@ import {
   existsSync,
   fstatSync,
   mkdirSync,
+  mkdtempSync,
   openSync,
   readFileSync,
   readdirSync,
+  rmSync,
   rmdirSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { mountedAt } from '../../../fs/shared/kernel/mountinfo.js';
 import { Actor, childrenOf, reach } from '../../support/clients/actor.js';
@@ -71,6 +75,21 @@ guardian('starts the daemon again on the same mount, and ends with it', async ()
   assert.is(await within(20_000, guarded.ended, 'the guardian did not end'), 0);
   assert.not(isMounted(path));
 });
+
+guardian(
+  'has daemons that log a restart in the form that their configuration asks for',
+  async () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'eventfs-log-')), 'eventfs.toml');
+    writeFileSync(file, 'log_json = true\n');
+    const guarded = await startGuarded(['--config', file]);
+    await killDaemon(guarded.path);
+    await until(() => guarded.log().endsWith('\n'), 'the restart is not logged');
+    const { msg } = JSON.parse(guarded.log()) as { msg: string };
+    assert.match(msg, /^the daemon was killed by signal 9 .* \(restart 1\)$/);
+    assert.is(await guarded.stop(), 0);
+    rmSync(dirname(file), { recursive: true });
+  },
+);
 
 guardian('starts daemons without the certificates that Node would read', async () => {
   const guarded = await startGuarded([], undefined, {

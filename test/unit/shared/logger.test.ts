@@ -126,6 +126,23 @@ lines('is written if its level is at least the configured one; a trace always is
   }
 });
 
+lines('waits on hold, and then has the options and the way that are known by then', () => {
+  const { own, lines: said } = logger();
+  own.hold();
+  own.warn('early');
+  own.debug('unwanted');
+  assert.equal(said, []);
+  own.configure({ level: 'warn', isJson: true });
+  own.warn('late');
+  assert.equal(
+    said.map(([line, level]) => [(JSON.parse(line) as { msg: string }).msg, level]),
+    [
+      ['early', 'warn'],
+      ['late', 'warn'],
+    ],
+  );
+});
+
 lines('of an unexpected error has a stack trace', () => {
   const { own, lines: said } = logger();
   own.error('unexpected', new TypeError('it is\nbroken'));

@@ -72,6 +72,7 @@ export async function mount(directory: string, command: Command): Promise<void> 
   const log = new LineLogger('mount', said(command.opts<SaidOptions>()));
   try {
     const syslog = await syslogOf(command.opts<MountOptions>());
+    log.hold(); // the guardian may send messages at once
     const guardian = ownGuardian(rateLimited(log));
     // The program that has started the first daemon no longer reads standard error.
     if (syslog !== undefined && isReplacement(guardian)) log.sendTo(syslog.toSyslog);
@@ -84,6 +85,7 @@ export async function mount(directory: string, command: Command): Promise<void> 
       throw error;
     }
   } catch (error) {
+    log.release();
     if (!log.isJson) throw error;
     process.exitCode = explain(error, 'mount', (message) => log.error(message));
   }
