@@ -931,6 +931,15 @@ export function addressOf(buffer: Uint8Array): number;
 export function allocatePages(bytes: number): Uint8Array;
 
 /**
+ * Maps memory whose pages are all there from the start, and locks it as far as the user may
+ * (mmap(2), MAP_POPULATE; mlock(2)). A system call that copies to it never waits for a page.
+ *
+ * @param bytes the size, a multiple of the page size
+ * @throws SystemError ENOMEM
+ */
+export function allocateResident(bytes: number): Uint8Array;
+
+/**
  * Gives pages back to the kernel (madvise(2), MADV_DONTNEED). They read as zeros afterwards.
  *
  * @param memory from {@link allocatePages}

@@ -47,6 +47,7 @@ export const {
   InjectionWord,
   FifoCount,
   allocatePages,
+  allocateResident,
   discardPages,
   trimHeap,
   createStateMemfd,

@@ -1,5 +1,5 @@
 /** Serves the requests that the channel has put in memory, and wakes blocked readers. */
-import { ControlWord, RequestOutcome, SettleState } from '#native';
+import { ControlWord, RequestOutcome, SettleState, allocateResident } from '#native';
 import type { RequestTracer } from '../../fuse/describe/request-tracer.js';
 import { Session } from '../../fuse/session.js';
 import { REPLY_BYTES, REQUEST_BYTES } from '../../fuse/sizes.js';
@@ -37,7 +37,8 @@ export class RequestServer {
     notifyPoll: (handle: Handle) => void,
     private readonly requestTrace: () => TraceLine | null,
   ) {
-    const request = new Uint8Array(REQUEST_BYTES);
+    // The kernel answers EIO by itself if the daemon is killed while the copy waits for a page
+    const request = allocateResident(REQUEST_BYTES);
     const reply = new Uint8Array(REPLY_BYTES);
     this.reads = new BlockingReads(tree, request, reply, this.control, recovery, notifyPoll);
     const handlers = treeHandlers(tree, this.reads);

@@ -44,6 +44,18 @@ static Napi::Value allocatePages(const Napi::CallbackInfo& info) {
   return pagesAsArray(env, memory, bytes);
 }
 
+static Napi::Value allocateResident(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  auto bytes = static_cast<size_t>(info[0].As<Napi::Number>().Int64Value());
+  // Shared: fork(2) would make private pages read-only until the next write
+  constexpr int kFlags = MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE;
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, kFlags, -1, 0);
+  if (memory == MAP_FAILED) throw systemError(env, errno, "mmap");
+  // The user's limit may forbid it (RLIMIT_MEMLOCK). Without swap the pages stay anyway
+  [[maybe_unused]] int locked = mlock(memory, bytes);
+  return pagesAsArray(env, memory, bytes);
+}
+
 static void discardPages(const Napi::CallbackInfo& info) {
   auto memory = info[0].As<Napi::Uint8Array>();
   auto start = static_cast<size_t>(info[1].As<Napi::Number>().Int64Value());
@@ -64,6 +76,7 @@ static void trimHeap(const Napi::CallbackInfo&) {
 
 void exportMemory(Napi::Env env, Napi::Object exports) {
   exports.Set("allocatePages", Napi::Function::New<allocatePages>(env, "allocatePages"));
+  exports.Set("allocateResident", Napi::Function::New<allocateResident>(env, "allocateResident"));
   exports.Set("discardPages", Napi::Function::New<discardPages>(env, "discardPages"));
   exports.Set("trimHeap", Napi::Function::New<trimHeap>(env, "trimHeap"));
 }

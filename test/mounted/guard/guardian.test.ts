@@ -5,23 +5,20 @@ import {
   existsSync,
   fstatSync,
   mkdirSync,
-  mkdtempSync,
   openSync,
   readFileSync,
   readdirSync,
-  rmSync,
   rmdirSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { mountedAt } from '../../../fs/shared/kernel/mountinfo.js';
 import { Actor, childrenOf, reach } from '../../support/clients/actor.js';
 import { Fault } from '../../support/clients/fault.js';
 import { sh, startAsUser } from '../without-root/common.js';
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
+import { configured } from '../../support/mount/config.js';
 import {
   EVENTFS,
   Shell,
@@ -79,15 +76,12 @@ guardian('starts the daemon again on the same mount, and ends with it', async ()
 guardian(
   'has daemons that log a restart in the form that their configuration asks for',
   async () => {
-    const file = join(mkdtempSync(join(tmpdir(), 'eventfs-log-')), 'eventfs.toml');
-    writeFileSync(file, 'log_json = true\n');
-    const guarded = await startGuarded(['--config', file]);
+    const guarded = await startGuarded(configured('log_json = true\n'));
     await killDaemon(guarded.path);
     await until(() => guarded.log().endsWith('\n'), 'the restart is not logged');
     const { msg } = JSON.parse(guarded.log()) as { msg: string };
     assert.match(msg, /^the daemon was killed by signal 9 .* \(restart 1\)$/);
     assert.is(await guarded.stop(), 0);
-    rmSync(dirname(file), { recursive: true });
   },
 );
 

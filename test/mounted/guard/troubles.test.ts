@@ -27,6 +27,7 @@ import {
   within,
 } from '../../support/mount/daemon.js';
 import { Actor, reach } from '../../support/clients/actor.js';
+import { Fault } from '../../support/clients/fault.js';
 import { preload } from '../../support/project.js';
 import { suite } from '../../support/runner/suite.js';
 import { daemonPid, killDaemon, startGuarded, statusOf } from './common.js';
@@ -40,6 +41,25 @@ async function startConfigured(text: string): Promise<[Daemon, string]> {
   const args = configured(text);
   return [await startGuarded(args), args[args.indexOf('--config') + 1]];
 }
+
+troubles('a death can not fail a call while the kernel copies its data', async () => {
+  const guarded = await startGuarded();
+  const { path } = guarded;
+  const shell = new Shell();
+  await shell.run(`mkdir ${path}/$$`);
+  const event = `add@/devices/x\nPAD=${'x'.repeat(60_000)}\n`;
+  for (let n = 0; n < 20; n++) writeFileSync(`${path}/publish`, event);
+  // The kernel answers EIO by itself if a killed daemon's memory has no page for the copy.
+  const fault = await Fault.watchMemory(await killDaemon(path), '/dev/fuse');
+  assert.is((await shell.run(`cat ${path}/$$/[0-9]* | wc -c`)).out, `${20 * event.length}\n`);
+  const write = ['dd', `of=${path}/publish`, 'bs=128K', 'iflag=fullblock', 'status=none'];
+  assert.equal(await run(write, { input: event }), { out: '', err: '', code: 0 });
+  const { calls, matching } = await fault.end();
+  assert.ok(calls > 50, `${calls} calls`);
+  assert.is(matching, 0);
+  await shell.kill();
+  assert.is(await guarded.stop(), 0);
+});
 
 troubles('a death changes no setting, whatever the file has become', async () => {
   const [guarded, file] = await startConfigured('[queue]\nevents = 77\n');

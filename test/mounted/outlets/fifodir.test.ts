@@ -311,11 +311,21 @@ large(
     );
     assert.ok(status('FIFODIR_LOST') > 0);
     assert.match(got.slice(expected.length), /^c+(\?+c*)+$/);
-    // Then bytes come as before.
+    // Then bytes come as before. The first may still be dropped behind the rest of the flood.
     got = '';
-    act('remove');
-    await until(() => (got += contentOf(fd)).endsWith('r'), 'the last byte did not come', 20_000);
-    assert.match(got, /^[c?]*r$/);
+    let actedMs = -Infinity;
+    await until(
+      () => {
+        if (performance.now() - actedMs > 1000) {
+          act('remove');
+          actedMs = performance.now();
+        }
+        return (got += contentOf(fd)).endsWith('r');
+      },
+      'the last byte did not come',
+      20_000,
+    );
+    assert.match(got, /^[c?]*r[?r]*$/);
     closeSync(fd);
   },
   240_000,

@@ -1,7 +1,7 @@
 /*
- * Makes one of the system calls of a running process fail, by ptrace(2). All threads are traced,
- * and those that start later. Prints `armed` once it traces, `spent` after the last call that
- * fails, and what it has done at the end.
+ * Makes one of the system calls of a running process fail, or watches them, by ptrace(2). All
+ * threads are traced, and those that start later. Prints `armed` once it traces, `spent` after the
+ * last call that fails, and what it has done at the end.
  *
  *   fault PID count                     counts the system calls until SIGTERM
  *   fault PID kill N                    kills the process by SIGKILL at the entry of its Nth call
@@ -9,6 +9,8 @@
  *                                       has the Nth call of CALL and the COUNT - 1 after it fail
  *                                       with ERRNO, without being made; with PATH only those whose
  *                                       first argument is a descriptor of such a path
+ *   fault PID memory PATH               counts the calls of read(2), write(2) and writev(2) on such
+ *                                       a path with memory in which a page is not mapped
  *
  * CALL and ERRNO are numbers.
  */
@@ -29,7 +31,7 @@ static pid_t process;
 static atomic_bool ending;
 static unsigned long calls, matching;
 static struct {
-  bool kills, fails;
+  bool kills, fails, watches_memory;
   unsigned long at, count, call;
   int error;
   const char *path;
@@ -95,6 +97,34 @@ static void set_result(pid_t thread) {
 #endif
 }
 
+static bool has_absent_page(uint64_t from, uint64_t length) {
+  static int pagemap = -1;
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/pagemap", (int)process);
+  if (pagemap < 0 && (pagemap = open(path, O_RDONLY | O_CLOEXEC)) < 0) die("%s: %m", path);
+  uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+  for (uint64_t page = from / page_bytes; page * page_bytes < from + length; page++) {
+    uint64_t entry; /* proc_pid_pagemap(5): bit 63 says that the page is present */
+    off_t at = (off_t)(page * sizeof entry);
+    if (pread(pagemap, &entry, sizeof entry, at) != sizeof entry) die("%s: %m", path);
+    if (entry >> 63 == 0) return true;
+  }
+  return false;
+}
+
+/* Returns whether a page of the memory that a call names is absent. */
+static bool needs_page(uint64_t call, const uint64_t arguments[6]) {
+  if (call == SYS_read || call == SYS_write) return has_absent_page(arguments[1], arguments[2]);
+  if (call != SYS_writev) return false;
+  struct iovec parts[IOV_MAX], own = {parts, arguments[2] * sizeof *parts};
+  struct iovec its = {(void *)arguments[1], own.iov_len};
+  if (arguments[2] > IOV_MAX || process_vm_readv(process, &own, 1, &its, 1, 0) < 0)
+    die("process_vm_readv: %m");
+  for (uint64_t i = 0; i < arguments[2]; i++)
+    if (has_absent_page((uint64_t)parts[i].iov_base, parts[i].iov_len)) return true;
+  return false;
+}
+
 static void on_call(pid_t thread) {
   struct __ptrace_syscall_info info;
   if (ptrace(PTRACE_GET_SYSCALL_INFO, thread, sizeof info, &info) <= 0) return;
@@ -113,6 +143,11 @@ static void on_call(pid_t thread) {
     kill(process, SIGKILL);
     printf("killed at call %lu, number %llu\n", calls, (unsigned long long)info.entry.nr);
     exit(0);
+  }
+  if (plan.watches_memory) {
+    bool is_watched = is_path(info.entry.args[0]);
+    if (is_watched && needs_page(info.entry.nr, info.entry.args)) matching++;
+    return;
   }
   if (!plan.fails || info.entry.nr != plan.call || !is_path(info.entry.args[0])) return;
   matching++;
@@ -156,8 +191,10 @@ int main(int argc, char **argv) {
   const char *what = argc > 2 ? argv[2] : "";
   plan.kills = strcmp(what, "kill") == 0 && argc == 4;
   plan.fails = strcmp(what, "fail") == 0 && (argc == 7 || argc == 8);
-  if (!plan.kills && !plan.fails && !(strcmp(what, "count") == 0 && argc == 3))
-    die("usage: fault PID count|kill|fail ...");
+  plan.watches_memory = strcmp(what, "memory") == 0 && argc == 4;
+  if (plan.watches_memory) plan.path = argv[3];
+  if (!plan.kills && !plan.fails && !plan.watches_memory && !(strcmp(what, "count") == 0 && argc == 3))
+    die("usage: fault PID count|kill|fail|memory ...");
   process = (pid_t)parse_number(argv[1], "PID", 1, INT_MAX);
   if (plan.kills) plan.at = (unsigned long)parse_number(argv[3], "N", 1, LONG_MAX);
   if (plan.fails) {

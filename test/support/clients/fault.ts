@@ -60,6 +60,14 @@ export class Fault {
     return Fault.#armed([pid, 'count']);
   }
 
+  /**
+   * Counts the calls of a process on descriptors of a path for whose memory a page is not mapped:
+   * read(2), write(2) and writev(2).
+   */
+  static watchMemory(pid: number, path: string): Promise<Fault> {
+    return Fault.#armed([pid, 'memory', path]);
+  }
+
   /** Kills a process at its `n`th system call, from 1. */
   static killAt(pid: number, n: number): Promise<Fault> {
     return Fault.#armed([pid, 'kill', n]);
