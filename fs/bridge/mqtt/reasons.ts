@@ -1,6 +1,8 @@
 /** The reason codes of MQTT 5, section 2.4, that a broker refuses with. */
 const REASONS: Readonly<Record<number, string>> = {
   0x00: 'Normal disconnection',
+  // The answer of a broker that has MQTT 3.1.1 only (its section 3.2.2.3)
+  0x01: 'Unacceptable protocol version (use a broker with MQTT 5)',
   0x80: 'Unspecified error',
   0x81: 'Malformed packet',
   0x82: 'Protocol error',

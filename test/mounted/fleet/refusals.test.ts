@@ -3,6 +3,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import * as assert from 'uvu/assert';
 import { Bridge, Reader, knows, publish, scratch, endFleet } from '../../support/fleet/bridges.js';
 import { type Broker, startBroker } from '../../support/fleet/broker.js';
@@ -163,6 +164,43 @@ tests('subscribes to many hosts in packets that the broker takes', async () => {
   assert.not.match(other.log, /connects again/);
   await other.stop();
   await small.stop();
+});
+
+/** The bytes of a broker's answer to CONNECT, and what the bridge says of them. */
+const ANSWERS = [
+  ['20020001', 'the broker refuses: Unacceptable protocol version (use a broker with MQTT 5)'],
+  ['2003008600', 'the broker refuses: Bad user name or password (check --user'],
+  ['2003009c00', 'the broker refuses: Use another server (name it by --broker)'],
+  ['20030000002003000000', 'the broker accepts the connection twice'],
+  ['2003000000e0028b00', 'the broker ends the connection: Server shutting down'],
+  ['2003000000e000', 'the broker ends the connection: Normal disconnection'],
+  ['2003000000ff00', 'malformed packet: '],
+] as const;
+
+async function answer(bytes: string, words: string): Promise<void> {
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined).once('data', () => socket.write(Buffer.from(bytes, 'hex')));
+  });
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  const url = `mqtt://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const one = new Bridge([
+    '--broker',
+    url,
+    '--fleet',
+    fleet.path,
+    '--host',
+    'x',
+    '--state',
+    scratch(),
+  ]);
+  await one.says(/; the bridge connects again\n/);
+  assert.match(one.log, words);
+  await one.stop();
+  server.close();
+}
+
+tests('says what each answer of a broker means, and connects again', async () => {
+  await Promise.all(ANSWERS.map(([bytes, words]) => answer(bytes, words)));
 });
 
 tests(
