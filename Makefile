@@ -38,7 +38,7 @@ UNIT_ONLY := $(if $(ONLY),$(if $(filter-out unit unit/%,$(ONLY)),,yes))
 test: all $(if $(UNIT_ONLY),,test/build/deaths)
 	@$(KEEP_OWNER)$(if $(TRANSPORT),EVENTFS_TRANSPORT=$(TRANSPORT)) $(if $(UNIT_ONLY),EVENTFS_TEST_RUNS=$${EVENTFS_TEST_RUNS:-0.25}) node dist/test/run.js $(ONLY)
 
-# Stress with deaths, for SECONDS; `make test` has a minute of it.
+# Stress with deaths, for SECONDS; `make test` has half a minute of it.
 SECONDS ?= 1800
 soak: all
 	@$(KEEP_OWNER)EVENTFS_SOAK_SECONDS=$(SECONDS) EVENTFS_TEST_FILE_SECONDS=$$(($(SECONDS) + 300)) node dist/test/run.js mounted/stress/soak

@@ -22,7 +22,7 @@ import {
 } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
 
-const SECONDS = Number(process.env.EVENTFS_SOAK_SECONDS ?? 60);
+const SECONDS = Number(process.env.EVENTFS_SOAK_SECONDS ?? 30);
 const SEED = Number(process.env.EVENTFS_TEST_SEED ?? Date.now() % 2 ** 31);
 const PUBLISHERS = 3;
 /**
