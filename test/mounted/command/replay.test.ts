@@ -23,12 +23,13 @@ const file = (name: string, text: string): string => {
 const replay = (path: string, ...args: readonly string[]): ReturnType<typeof eventfs> =>
   eventfs(['emit', '--mount', daemon.path, '--replay', path, ...args]);
 
-/** Starts a watch that records, and resolves once its stream is open. */
+/** Starts a watch that records, and resolves once both its streams are open. */
 async function recorder(path: string, ...args: readonly string[]): Promise<Background> {
   const before = Number(statusOf(`${daemon.path}/log`).STREAMS);
   const child = new Background(['watch', '--mount', daemon.path, '--record', path, ...args]);
+  // It opens the stream of the kernel's events first, to tell the source of each.
   await until(
-    () => Number(statusOf(`${daemon.path}/log`).STREAMS) > before,
+    () => Number(statusOf(`${daemon.path}/log`).STREAMS) >= before + 2,
     'it does not watch',
     20_000,
   );
