@@ -6,6 +6,7 @@
 const START = 0x2545f491;
 const FACTOR = 0x9e3779b1;
 
+/** Returns the sum with one more word. */
 function mixed(sum: number, word: number): number {
   const product = Math.imul(sum ^ word, FACTOR);
   return product ^ (product >>> 15);
@@ -30,10 +31,7 @@ export function checksumWords(
   before = START,
 ): number {
   let sum = before;
-  for (let at = start; at < end; at++) {
-    sum = Math.imul(sum ^ words[at], FACTOR);
-    sum ^= sum >>> 15;
-  }
+  for (let at = start; at < end; at++) sum = mixed(sum, words[at]);
   return sum >>> 0;
 }
 
@@ -46,10 +44,7 @@ export function checksumWords(
 export function checksumBytes(view: DataView, start: number, length: number): number {
   let sum = START ^ length;
   const whole = start + (length & ~3);
-  for (let at = start; at < whole; at += 4) {
-    sum = Math.imul(sum ^ view.getUint32(at, true), FACTOR);
-    sum ^= sum >>> 15;
-  }
+  for (let at = start; at < whole; at += 4) sum = mixed(sum, view.getUint32(at, true));
   for (let at = whole; at < start + length; at++) sum = Math.imul(sum ^ view.getUint8(at), FACTOR);
   return sum >>> 0;
 }

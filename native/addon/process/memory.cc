@@ -33,12 +33,16 @@ Napi::Value pagesAsArray(Napi::Env env, void* memory, size_t bytes) {
   return Napi::Uint8Array::New(env, bytes, buffer, 0);
 }
 
+static void* mapAnonymous(Napi::Env env, size_t bytes, int flags) {
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | flags, -1, 0);
+  if (memory == MAP_FAILED) throw systemError(env, errno, "mmap");
+  return memory;
+}
+
 static Napi::Value allocatePages(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   auto bytes = static_cast<size_t>(info[0].As<Napi::Number>().Int64Value());
-  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, kFlags, -1, 0);
-  if (memory == MAP_FAILED) throw systemError(env, errno, "mmap");
+  void* memory = mapAnonymous(env, bytes, MAP_PRIVATE | MAP_NORESERVE);
   // With huge pages one event would take 2 MiB, and discarded pages might stay
   madvise(memory, bytes, MADV_NOHUGEPAGE);
   return pagesAsArray(env, memory, bytes);
@@ -48,9 +52,7 @@ static Napi::Value allocateResident(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   auto bytes = static_cast<size_t>(info[0].As<Napi::Number>().Int64Value());
   // Shared: fork(2) would make private pages read-only until the next write
-  constexpr int kFlags = MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE;
-  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, kFlags, -1, 0);
-  if (memory == MAP_FAILED) throw systemError(env, errno, "mmap");
+  void* memory = mapAnonymous(env, bytes, MAP_SHARED | MAP_POPULATE);
   // The user's limit may forbid it (RLIMIT_MEMLOCK). Without swap the pages stay anyway
   [[maybe_unused]] int locked = mlock(memory, bytes);
   return pagesAsArray(env, memory, bytes);

@@ -177,22 +177,15 @@ const ANSWERS = [
   ['2003000000ff00', 'malformed packet: '],
 ] as const;
 
+/** Runs a bridge whose broker answers CONNECT with these bytes, until it connects again. */
 async function answer(bytes: string, words: string): Promise<void> {
   const server = createServer((socket) => {
     socket.on('error', () => undefined).once('data', () => socket.write(Buffer.from(bytes, 'hex')));
   });
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
   const url = `mqtt://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const one = new Bridge([
-    '--broker',
-    url,
-    '--fleet',
-    fleet.path,
-    '--host',
-    'x',
-    '--state',
-    scratch(),
-  ]);
+  const own = ['--host', 'x', '--fleet', fleet.path, '--state', scratch()];
+  const one = new Bridge(['--broker', url, ...own]);
   await one.says(/; the bridge connects again\n/);
   assert.match(one.log, words);
   await one.stop();

@@ -99,14 +99,16 @@ static void set_result(pid_t thread) {
 
 static bool has_absent_page(uint64_t from, uint64_t length) {
   static int pagemap = -1;
-  char path[64];
-  snprintf(path, sizeof path, "/proc/%d/pagemap", (int)process);
-  if (pagemap < 0 && (pagemap = open(path, O_RDONLY | O_CLOEXEC)) < 0) die("%s: %m", path);
+  if (pagemap < 0) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/pagemap", (int)process);
+    if ((pagemap = open(path, O_RDONLY | O_CLOEXEC)) < 0) die("%s: %m", path);
+  }
   uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
   for (uint64_t page = from / page_bytes; page * page_bytes < from + length; page++) {
     uint64_t entry; /* proc_pid_pagemap(5): bit 63 says that the page is present */
     off_t at = (off_t)(page * sizeof entry);
-    if (pread(pagemap, &entry, sizeof entry, at) != sizeof entry) die("%s: %m", path);
+    if (pread(pagemap, &entry, sizeof entry, at) != sizeof entry) die("pagemap: %m");
     if (entry >> 63 == 0) return true;
   }
   return false;
@@ -145,8 +147,7 @@ static void on_call(pid_t thread) {
     exit(0);
   }
   if (plan.watches_memory) {
-    bool is_watched = is_path(info.entry.args[0]);
-    if (is_watched && needs_page(info.entry.nr, info.entry.args)) matching++;
+    if (is_path(info.entry.args[0]) && needs_page(info.entry.nr, info.entry.args)) matching++;
     return;
   }
   if (!plan.fails || info.entry.nr != plan.call || !is_path(info.entry.args[0])) return;
@@ -192,10 +193,11 @@ int main(int argc, char **argv) {
   plan.kills = strcmp(what, "kill") == 0 && argc == 4;
   plan.fails = strcmp(what, "fail") == 0 && (argc == 7 || argc == 8);
   plan.watches_memory = strcmp(what, "memory") == 0 && argc == 4;
-  if (plan.watches_memory) plan.path = argv[3];
-  if (!plan.kills && !plan.fails && !plan.watches_memory && !(strcmp(what, "count") == 0 && argc == 3))
+  bool counts = strcmp(what, "count") == 0 && argc == 3;
+  if (!plan.kills && !plan.fails && !plan.watches_memory && !counts)
     die("usage: fault PID count|kill|fail|memory ...");
   process = (pid_t)parse_number(argv[1], "PID", 1, INT_MAX);
+  if (plan.watches_memory) plan.path = argv[3];
   if (plan.kills) plan.at = (unsigned long)parse_number(argv[3], "N", 1, LONG_MAX);
   if (plan.fails) {
     plan.call = (unsigned long)parse_number(argv[3], "CALL", 0, 4096);
