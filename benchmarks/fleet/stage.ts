@@ -12,7 +12,7 @@ import {
 import { type Host, startHost } from '../../test/support/fleet/network.js';
 import {
   type Daemon,
-  EVENTFS,
+  EVENTFS_SCRIPT,
   startDaemon,
   until,
   within,
@@ -56,7 +56,7 @@ type Start = (host: Host, args: readonly string[]) => Promise<ChildProcess>;
 /** Returns a function that starts bridges, and adds them to `running`. */
 function starter(broker: Broker, folder: string, running: ChildProcess[]): Start {
   return async (host, args) => {
-    const node = [process.execPath, '--no-memory-reducer', EVENTFS];
+    const node = [process.execPath, '--no-memory-reducer', EVENTFS_SCRIPT];
     const state = mkdtempSync(join(folder, 'state-'));
     const own = ['bridge', '--broker', broker.url, '--state', state, ...args];
     const [command, ...rest] = [...host.enter, ...node, ...own];

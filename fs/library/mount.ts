@@ -10,7 +10,7 @@ import { isSystemError } from '../shared/errors.js';
 import { startProcess } from '../shared/start-process.js';
 import { mountPath } from '../client/probe.js';
 
-const PROGRAM = fileURLToPath(new URL('../../../bin/eventfs', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('../../../bin/eventfs.cjs', import.meta.url));
 
 /** The descriptors of the daemon for its readiness, and for the end of this process. */
 const READY_FD = 3;

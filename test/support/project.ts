@@ -4,7 +4,10 @@ import { fileURLToPath } from 'node:url';
 
 /** The project's root. This file is compiled to dist/test/support/. */
 export const PROJECT = fileURLToPath(new URL('../../..', import.meta.url));
+/** The command. */
 export const EVENTFS = join(PROJECT, 'bin/eventfs');
+/** The Node program that the command starts. */
+export const EVENTFS_SCRIPT = join(PROJECT, 'bin/eventfs.cjs');
 export const EMIT_HELPER = join(PROJECT, 'build/Release/eventfs-emit');
 
 /**

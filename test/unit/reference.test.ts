@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { execFileSync } from 'node:child_process';
 import { createProgram } from '../../fs/cli/command-line/program.js';
 import { readDocument } from '../support/documents/markdown.js';
-import { EVENTFS } from '../support/project.js';
+import { EVENTFS_SCRIPT } from '../support/project.js';
 import { suite } from '../support/runner/suite.js';
 
 /** The options that every command has, and `compare`, which only a clone has. */
@@ -49,7 +49,7 @@ function section(command: string): string {
 reference(
   'has each command with its options',
   () => {
-    const help = execFileSync(process.execPath, [EVENTFS, 'help'], { encoding: 'utf8' });
+    const help = execFileSync(process.execPath, [EVENTFS_SCRIPT, 'help'], { encoding: 'utf8' });
     const commands = [...help.matchAll(/^ {2}([a-z]\w*) /gm)]
       .map(([, name]) => name)
       .filter((name) => name !== 'help' && name !== OF_A_CLONE);

@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { readFileSync, realpathSync } from 'node:fs';
 import { Reader } from '../../support/clients/clients.js';
 import { eventfs } from '../../support/mount/command.js';
-import { EVENTFS, run } from '../../support/mount/daemon.js';
+import { EVENTFS_SCRIPT, run } from '../../support/mount/daemon.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
 import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
 
@@ -99,7 +99,7 @@ command(
       'mount -o remount,bind,ro /sys && exec "$@"',
       'sh',
       process.execPath,
-      EVENTFS,
+      EVENTFS_SCRIPT,
       'coldplug',
       'DEVNAME==null',
     ]);
@@ -121,7 +121,7 @@ const prepared = (prepare: string, ...args: readonly string[]): ReturnType<typeo
     `${prepare}; exec "$@"`,
     'sh',
     process.execPath,
-    EVENTFS,
+    EVENTFS_SCRIPT,
     ...args,
   ]);
 
@@ -156,7 +156,7 @@ command(
       script,
       'sh',
       process.execPath,
-      EVENTFS,
+      EVENTFS_SCRIPT,
       'coldplug',
     ]);
     assert.equal(err.toLowerCase().split('\n'), [
@@ -196,7 +196,7 @@ command('shows its progress on a terminal', async () => {
   const { out } = await run([
     'script',
     '-qec',
-    `${process.execPath} ${EVENTFS} coldplug SUBSYSTEM==mem`,
+    `${process.execPath} ${EVENTFS_SCRIPT} coldplug SUBSYSTEM==mem`,
     '/dev/null',
   ]);
   assert.match(out, /\d+\/\d+ \/sys\/devices\/virtual\/mem\//);

@@ -127,7 +127,7 @@ command('works for a user without privileges', async () => {
 });
 
 command('is what bin/eventfs starts', () => {
-  assert.match(readFileSync(EVENTFS, 'utf8'), 'exec "${emit%emit}exec"');
+  assert.match(readFileSync(EVENTFS, 'utf8'), 'exec "$programs/eventfs-exec"');
 });
 
 command.run();

@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs';
 import { eventText, publish } from '../../support/clients/clients.js';
 import { directories, whilePublishing } from '../../support/clients/exec.js';
 import { Background, eventfs } from '../../support/mount/command.js';
-import { EVENTFS, run, until } from '../../support/mount/daemon.js';
+import { EVENTFS_SCRIPT, run, until } from '../../support/mount/daemon.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
 import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
 
@@ -104,7 +104,7 @@ command('names the directory by its label, and adds a number if the name is take
     'mine',
     '--',
     process.execPath,
-    EVENTFS,
+    EVENTFS_SCRIPT,
     'exec',
     '--label',
     'mine',
@@ -123,7 +123,7 @@ command('names the directory by its label, and adds a number if the name is take
 command(
   'passes on arguments, environment and descriptors unchanged, and no descriptor of its own',
   async () => {
-    const script = `exec 7</etc/passwd; X=$'\\xff' ${process.execPath} ${EVENTFS} exec --mount ${daemon.path} -- bash -c 'printf %s "$1$X" | od -An -tx1; ls -l /proc/$$/fd' bash $'\\xe9 -x --mount' 9>&1 | cat`;
+    const script = `exec 7</etc/passwd; X=$'\\xff' ${process.execPath} ${EVENTFS_SCRIPT} exec --mount ${daemon.path} -- bash -c 'printf %s "$1$X" | od -An -tx1; ls -l /proc/$$/fd' bash $'\\xe9 -x --mount' 9>&1 | cat`;
     const { out, err } = await run(['bash', '-c', script]);
     assert.is(err, '');
     assert.match(out, /^ e9 20 2d 78 20 2d 2d 6d 6f 75 6e 74 ff\n/);

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { existsSync } from 'node:fs';
 import { Reader, eventText, publish, statusOf } from '../../support/clients/clients.js';
 import { Background, eventfs } from '../../support/mount/command.js';
-import { EVENTFS, run, startDaemon, until } from '../../support/mount/daemon.js';
+import { EVENTFS_SCRIPT, run, startDaemon, until } from '../../support/mount/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
 import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
 
@@ -162,7 +162,7 @@ command('works without /sys', async () => {
       'mount -t tmpfs none /sys; exec "$@"',
       'sh',
       process.execPath,
-      EVENTFS,
+      EVENTFS_SCRIPT,
       'settle',
       '--mount',
       other.path,

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { childrenOf } from '../../support/clients/actor.js';
 import { Reader, publishNumbered } from '../../support/clients/clients.js';
 import { eventfs } from '../../support/mount/command.js';
-import { EVENTFS, exists, startDaemon, until } from '../../support/mount/daemon.js';
+import { EVENTFS_SCRIPT, exists, startDaemon, until } from '../../support/mount/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
 import { Terminal, type TerminalSetting } from '../../support/clients/terminal.js';
 
@@ -11,7 +11,7 @@ const top = mounted('eventfs top');
 
 function start(setting: TerminalSetting = {}, ...args: readonly string[]): Terminal {
   const all = ['top', '--interval', '0.2', '--mount', daemon.path, ...args];
-  return new Terminal([process.execPath, EVENTFS, ...all], setting);
+  return new Terminal([process.execPath, EVENTFS_SCRIPT, ...all], setting);
 }
 
 /** Ends the program by a key, and checks that it gives the terminal back. */
@@ -76,7 +76,15 @@ top('fits 20 columns, a low screen, and a change of the size', async () => {
 
 top('stops by Ctrl-Z and continues by SIGCONT', async () => {
   const script = 'set -m; "$@"; echo stopped; fg >/dev/null; echo "ended $?"';
-  const command = [process.execPath, EVENTFS, 'top', '--interval', '0.2', '--mount', daemon.path];
+  const command = [
+    process.execPath,
+    EVENTFS_SCRIPT,
+    'top',
+    '--interval',
+    '0.2',
+    '--mount',
+    daemon.path,
+  ];
   const terminal = new Terminal(['bash', '-c', script, 'bash', ...command]);
   await terminal.shows(/q quits/);
   terminal.type('\x1a');
@@ -103,7 +111,15 @@ sys.exit(child.wait())
 `;
 
 top('leaves a usable terminal when another process stops it by SIGTSTP', async () => {
-  const command = [process.execPath, EVENTFS, 'top', '--interval', '0.2', '--mount', daemon.path];
+  const command = [
+    process.execPath,
+    EVENTFS_SCRIPT,
+    'top',
+    '--interval',
+    '0.2',
+    '--mount',
+    daemon.path,
+  ];
   const terminal = new Terminal(['python3', '-c', STOP, ...command]);
   await until(() => terminal.raw.includes('the terminal has'), 'it does not stop');
   assert.match(terminal.raw, 'the terminal has lines');
@@ -131,7 +147,7 @@ top('prints one screen where the cursor cannot be moved, and with --once', async
 top('ends with one line when the daemon ends', async () => {
   const other = await startDaemon();
   const command = ['top', '--interval', '0.2', '--mount', other.path];
-  const terminal = new Terminal([process.execPath, EVENTFS, ...command]);
+  const terminal = new Terminal([process.execPath, EVENTFS_SCRIPT, ...command]);
   await terminal.shows(/q quits/);
   await other.stop();
   assert.is(await terminal.ended, 103);
@@ -144,7 +160,7 @@ top('ends with one line when the daemon ends', async () => {
 top('still hears q while the daemon does not answer', async () => {
   const other = await startDaemon();
   const command = ['top', '--interval', '0.2', '--mount', other.path];
-  const terminal = new Terminal([process.execPath, EVENTFS, ...command]);
+  const terminal = new Terminal([process.execPath, EVENTFS_SCRIPT, ...command]);
   await terminal.shows(/q quits/);
   other.process.kill('SIGSTOP');
   await terminal.shows(/the daemon does not answer; q quits/);

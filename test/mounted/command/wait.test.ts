@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { EventStream } from '../../../fs/client/events/stream.js';
 import { eventText, publish, publishNumbered, statusOf } from '../../support/clients/clients.js';
 import { Background, eventfs } from '../../support/mount/command.js';
-import { EVENTFS, run, startDaemon, until } from '../../support/mount/daemon.js';
+import { EVENTFS, EVENTFS_SCRIPT, run, startDaemon, until } from '../../support/mount/daemon.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
 import { Filter } from '../../../fs/uevent/filter/filter.js';
 
@@ -44,7 +44,7 @@ command(
 );
 
 command('ends once nothing reads its output any more', async () => {
-  const wait = `${process.execPath} ${EVENTFS} wait --mount ${daemon.path} N==never`;
+  const wait = `${process.execPath} ${EVENTFS_SCRIPT} wait --mount ${daemon.path} N==never`;
   const { out } = await run(['bash', '-c', `${wait} | true; echo \${PIPESTATUS[0]}`]);
   assert.is(out, '111\n');
 });

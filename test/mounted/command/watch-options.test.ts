@@ -8,6 +8,7 @@ import { eventText, publish, publishNumbered, statusOf } from '../../support/cli
 import { Background, eventfs } from '../../support/mount/command.js';
 import {
   EVENTFS,
+  EVENTFS_SCRIPT,
   PROJECT,
   makeUevent,
   run,
@@ -221,7 +222,7 @@ command('ends after --count events, and with 1 if they do not come in time', asy
 command('ends at its time-out while a pipe is full', async () => {
   const since = statusOf(`${daemon.path}/log`).SEQNUM;
   publishNumbered(daemon.path, 900, 0, { P: 'x'.repeat(400) });
-  const watches = `${process.execPath} ${EVENTFS} watch --mount ${daemon.path} --since ${since} --json --timeout 1`;
+  const watches = `${process.execPath} ${EVENTFS_SCRIPT} watch --mount ${daemon.path} --since ${since} --json --timeout 1`;
   const fifo = join(mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'full-')), 'fifo');
   const script = `mkfifo ${fifo}; sleep 30 < ${fifo} > /dev/null 2>&1 & ${watches} > ${fifo}; code=$?; kill $!; echo "code $code"`;
   const started = performance.now();
@@ -254,7 +255,7 @@ command('refuses a recording that it cannot write', async () => {
 });
 
 command('says on a terminal what it waits for', async () => {
-  const command = `${process.execPath} ${EVENTFS} watch SUBSYSTEM==net --timeout 0.1 --mount ${daemon.path}`;
+  const command = `${process.execPath} ${EVENTFS_SCRIPT} watch SUBSYSTEM==net --timeout 0.1 --mount ${daemon.path}`;
   const { out } = await run(['script', '-qec', command, '/dev/null']);
   assert.is(out, `eventfs: watch: waiting for SUBSYSTEM==net in ${daemon.path} until Ctrl-C\r\n`);
   assert.is((await watch('SUBSYSTEM==net', '--timeout', '0.1')).err, '');

@@ -5,6 +5,7 @@ import { existsSync, symlinkSync } from 'node:fs';
 import { eventText, publish, publishNumbered, statusOf } from '../../support/clients/clients.js';
 import {
   EVENTFS,
+  EVENTFS_SCRIPT,
   mountPoint,
   run,
   startDaemon,
@@ -14,7 +15,7 @@ import {
 import { daemon, mounted } from '../../support/mount/mounted.js';
 
 /** Defines the shell function `eventfs`. */
-const SHELL = `eventfs() { ${process.execPath} ${EVENTFS} "$@"; }; `;
+const SHELL = `eventfs() { ${process.execPath} ${EVENTFS_SCRIPT} "$@"; }; `;
 
 const PLAIN = { ...process.env, NO_COLOR: '1', FORCE_COLOR: undefined };
 
@@ -34,7 +35,7 @@ class Watch {
 
   static async start(...args: readonly string[]): Promise<Watch> {
     return Watch.watching(
-      spawn(process.execPath, [EVENTFS, 'watch', '--mount', daemon.path, ...args], {
+      spawn(process.execPath, [EVENTFS_SCRIPT, 'watch', '--mount', daemon.path, ...args], {
         stdio: ['ignore', 'pipe', 'pipe'],
         env: PLAIN,
       }),
@@ -117,7 +118,7 @@ command('prints colours on a terminal only', async () => {
     ['TERM=xterm', '     - add      net        /x'],
   ]) {
     const watch = await Watch.inShell(
-      `unset NO_COLOR; ${environment} exec ${process.execPath} ${EVENTFS} watch --mount ${daemon.path}`,
+      `unset NO_COLOR; ${environment} exec ${process.execPath} ${EVENTFS_SCRIPT} watch --mount ${daemon.path}`,
     );
     publish(daemon.path, eventText('/x', { SUBSYSTEM: 'net' }));
     assert.is((await watch.prints(1))[0], line);
@@ -264,7 +265,7 @@ command('waits for a slow reader of its pipe, and loses nothing', async () => {
 command('ends when a program closes its socket to it, before the next event', async () => {
   // Node's pipes to a child are sockets.
   const before = statusOf(`${daemon.path}/log`).STREAMS;
-  const child = spawn(process.execPath, [EVENTFS, 'watch', '--mount', daemon.path], {
+  const child = spawn(process.execPath, [EVENTFS_SCRIPT, 'watch', '--mount', daemon.path], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   await until(() => statusOf(`${daemon.path}/log`).STREAMS !== before, 'it does not watch');
@@ -298,7 +299,9 @@ command('finds a mount through a symlink, and fails if none is there', async () 
   const [link, none] = [`${mountPoint()}-link`, mountPoint()];
   symlinkSync(daemon.path, link);
   const before = statusOf(`${daemon.path}/log`).STREAMS;
-  const child = spawn(process.execPath, [EVENTFS, 'watch', '--mount', link], { stdio: 'ignore' });
+  const child = spawn(process.execPath, [EVENTFS_SCRIPT, 'watch', '--mount', link], {
+    stdio: 'ignore',
+  });
   await until(() => statusOf(`${daemon.path}/log`).STREAMS !== before, 'it does not watch');
   child.kill();
   for (const path of [none, '/nowhere']) {

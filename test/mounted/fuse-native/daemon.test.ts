@@ -110,7 +110,7 @@ life(
     const copy = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'without-'));
     execFileSync('cp', ['-R', `${projectForOthers()}/.`, copy]);
     rmSync(join(copy, 'node_modules/fuse-native'), { recursive: true });
-    const eventfs = [process.execPath, join(copy, 'bin/eventfs')];
+    const eventfs = [process.execPath, join(copy, 'bin/eventfs.cjs')];
     const at = mountPoint();
     const { err, code } = await run([
       ...eventfs,

@@ -20,7 +20,7 @@ import { sh, startAsUser } from '../without-root/common.js';
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
 import { configured } from '../../support/mount/config.js';
 import {
-  EVENTFS,
+  EVENTFS_SCRIPT,
   Shell,
   isMounted,
   mountPoint,
@@ -290,7 +290,7 @@ guardian('leaves no descriptor and no file behind', async () => {
 });
 
 guardian('holds the pidfds of owners where the kernel has no handles of them', async () => {
-  const eventfsBefore = [process.execPath, '--import', preload('no-pidfd-handles'), EVENTFS];
+  const eventfsBefore = [process.execPath, '--import', preload('no-pidfd-handles'), EVENTFS_SCRIPT];
   const guarded = await startGuarded([], undefined, { eventfs: eventfsBefore });
   const { path } = guarded;
   const [owner, brief] = [new Shell(), new Shell()];
@@ -322,7 +322,7 @@ print(code, own.recv(512).decode())`;
     '-c',
     hello,
     process.execPath,
-    EVENTFS,
+    EVENTFS_SCRIPT,
     'mount',
     '--guard',
     path,
@@ -331,7 +331,7 @@ print(code, own.recv(512).decode())`;
     'the guardian has protocol 2, this daemon 1 (start the guardian again: eventfs umount, eventfs mount --guard)';
   assert.is(err, `eventfs: mount: ${why}\n`);
   assert.is(out, `1 NACK ${why}\n`);
-  const alone = await run([process.execPath, EVENTFS, 'mount', '--guard', path], {
+  const alone = await run([process.execPath, EVENTFS_SCRIPT, 'mount', '--guard', path], {
     env: { ...process.env, EVENTFS_GUARD: '0' },
   });
   assert.is(alone.code, 1);

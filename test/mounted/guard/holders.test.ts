@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert';
 import { mountedAt } from '../../../fs/shared/kernel/mountinfo.js';
 import { cleanUp, prepare } from '../lifecycle/common.js';
 import {
-  EVENTFS,
+  EVENTFS_SCRIPT,
   PROJECT,
   isMounted,
   mountPoint,
@@ -30,7 +30,7 @@ class Service {
 
   /** @param room FileDescriptorStoreMax= */
   constructor(room: number, args: readonly string[]) {
-    const command = [process.execPath, EVENTFS, 'mount', ...args];
+    const command = [process.execPath, EVENTFS_SCRIPT, 'mount', ...args];
     this.process = spawn('python3', [FAKE, String(room), ...command]);
     this.process.stdout!.on('data', (chunk: Buffer) => (this.#out += chunk.toString()));
     this.process.stderr!.on('data', (chunk: Buffer) => (this.#err += chunk.toString()));
@@ -100,7 +100,7 @@ systemd('keeps the mount while the service is started again', async () => {
 systemd('must be there and have room', async () => {
   const path = mountPoint();
   const { err, code } = await run(
-    [process.execPath, EVENTFS, 'mount', '--fd-holder', 'systemd', path],
+    [process.execPath, EVENTFS_SCRIPT, 'mount', '--fd-holder', 'systemd', path],
     {
       env: { ...process.env, NOTIFY_SOCKET: '' },
     },
@@ -135,7 +135,7 @@ s6('keeps the mount while the daemon is started again', async () => {
     assert.equal((await run(['s6-fdholder-list', socket])).out, '');
     const { err, code } = await run([
       process.execPath,
-      EVENTFS,
+      EVENTFS_SCRIPT,
       'mount',
       '--fd-holder',
       's6:/nowhere',

@@ -17,7 +17,7 @@ import { controlDirectories, controlFiles, isOwn } from '../../../fs/guard/contr
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
 import { configured } from '../../support/mount/config.js';
 import {
-  EVENTFS,
+  EVENTFS_SCRIPT,
   type Daemon,
   Shell,
   isMounted,
@@ -90,7 +90,7 @@ troubles('a death changes no setting, whatever the file has become', async () =>
 troubles('goes on while the reader of its messages has stopped', async () => {
   const path = mountPoint();
   const args = ['mount', '--guard', '--guard-limit', '1:60', '--source', 'none', path];
-  const guarded = spawn(process.execPath, [EVENTFS, ...args], {
+  const guarded = spawn(process.execPath, [EVENTFS_SCRIPT, ...args], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   guarded.stderr.pause();
@@ -127,7 +127,12 @@ troubles(
   'serves while the guardian is stopped, which learns later what it has to hold',
   async () => {
     // Each owner is a message to the guardian: the kernel has no handles
-    const eventfsBefore = [process.execPath, '--import', preload('no-pidfd-handles'), EVENTFS];
+    const eventfsBefore = [
+      process.execPath,
+      '--import',
+      preload('no-pidfd-handles'),
+      EVENTFS_SCRIPT,
+    ];
     const guarded = await startGuarded([], undefined, { eventfs: eventfsBefore });
     const { path } = guarded;
     const [owner, other] = [new Shell(), new Shell()];
@@ -246,7 +251,7 @@ s.accept()[0].send(b'RELOADED \\x1b[2J')`;
   });
   await new Promise((done) => impostor.stdout.once('data', done));
   const env = { ...process.env, XDG_RUNTIME_DIR: runtime };
-  const { code, out } = await run([process.execPath, EVENTFS, 'reload', path], { env });
+  const { code, out } = await run([process.execPath, EVENTFS_SCRIPT, 'reload', path], { env });
   impostor.kill();
   rmSync(runtime, { recursive: true });
   assert.is(out, '');

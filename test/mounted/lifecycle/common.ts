@@ -10,7 +10,7 @@ import { mount as mountFilesystem } from '#native';
 import { Actor, buildClients, untilAlone, untilBlocked } from '../../support/clients/actor.js';
 import {
   type Daemon,
-  EVENTFS,
+  EVENTFS_SCRIPT,
   Shell,
   isMounted,
   killDaemons,
@@ -64,7 +64,7 @@ export async function shellWithDirectory(daemon: Daemon): Promise<Shell> {
 }
 
 export async function eventfs(...args: readonly string[]): Promise<Ended> {
-  return run([process.execPath, EVENTFS, ...args]);
+  return run([process.execPath, EVENTFS_SCRIPT, ...args]);
 }
 
 /** Resolves once the mount on `path` and its connection have ended. */

@@ -4,7 +4,13 @@ import { spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { client, reach } from '../../support/clients/actor.js';
-import { EVENTFS, mountPoint, startDaemon, until, within } from '../../support/mount/daemon.js';
+import {
+  EVENTFS_SCRIPT,
+  mountPoint,
+  startDaemon,
+  until,
+  within,
+} from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
 import { cleanUp, prepare } from './common.js';
 
@@ -18,7 +24,7 @@ daemonSuite(
     const path = mountPoint();
     const child = spawn(
       process.execPath,
-      [EVENTFS, 'mount', path, '--source', 'none', '--ready-fd', '5'],
+      [EVENTFS_SCRIPT, 'mount', path, '--source', 'none', '--ready-fd', '5'],
       {
         stdio: ['ignore', 'inherit', 'inherit', 'ignore', 'ignore', 'pipe'],
       },

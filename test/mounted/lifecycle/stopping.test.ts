@@ -6,7 +6,7 @@ import { mount as mountFilesystem, unmount } from '#native';
 import { mountedAt } from '../../../fs/shared/kernel/mountinfo.js';
 import { Actor, reach } from '../../support/clients/actor.js';
 import {
-  EVENTFS,
+  EVENTFS_SCRIPT,
   isMounted,
   mountPoint,
   run,
@@ -155,7 +155,7 @@ daemonSuite(
   async () => {
     const path = mountPoint();
     for (let round = 0; round < 30; round++) {
-      const child = spawn(process.execPath, [EVENTFS, 'mount', path, '--source', 'none'], {
+      const child = spawn(process.execPath, [EVENTFS_SCRIPT, 'mount', path, '--source', 'none'], {
         stdio: ['ignore', 'inherit', 'inherit'],
       });
       const ended = new Promise<number | null>((done) => child.on('close', done));

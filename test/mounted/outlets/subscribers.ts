@@ -14,7 +14,7 @@ import {
   statusOf,
   valuesOf,
 } from '../../support/clients/clients.js';
-import { EVENTFS, mountPoint, run, startDaemon, until } from '../../support/mount/daemon.js';
+import { EVENTFS_SCRIPT, mountPoint, run, startDaemon, until } from '../../support/mount/daemon.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
 import { AS_NOBODY_FOR_EVER } from '../../support/mount/other-user.js';
 
@@ -124,7 +124,7 @@ export function testSubscribers(kind: SocketKind): void {
     );
     const { out } = await run([
       process.execPath,
-      EVENTFS,
+      EVENTFS_SCRIPT,
       'status',
       '--json',
       '--mount',

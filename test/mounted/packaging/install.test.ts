@@ -205,7 +205,7 @@ npm('has what runs and what compiles, and nothing else', () => {
     'README.md',
     'CHANGELOG.md',
     'bin/eventfs',
-    'bin/package.json',
+    'bin/eventfs.cjs',
     'binding.gyp',
     'dist/fs/index.js',
     'native/index.js',
@@ -215,7 +215,7 @@ npm('has what runs and what compiles, and nothing else', () => {
     assert.ok(paths.includes(path), `${path} is missing`);
   const foreign = paths.filter(
     (path) =>
-      !/^(LICENSE|README\.md|CHANGELOG\.md|binding\.gyp|package\.json|bin\/(eventfs|package\.json))$/.test(
+      !/^(LICENSE|README\.md|CHANGELOG\.md|binding\.gyp|package\.json|bin\/eventfs(\.cjs)?)$/.test(
         path,
       ) &&
       !/^(dist\/fs\/.*\.(js|d\.ts)|native\/.*\.(cc|c|h|js|mjs|d\.ts)|prebuilds\/.*|man\/.*\.[157]|completions\/.*)$/.test(

@@ -12,7 +12,7 @@ import { stateOf } from '../../support/clients/actor.js';
 import { Calls, killClients, statusOf } from '../../support/clients/clients.js';
 import {
   type Daemon,
-  EVENTFS,
+  EVENTFS_SCRIPT,
   killDaemons,
   mountPoint,
   run,
@@ -79,7 +79,7 @@ class Cat {
 
 /** Calls `work` with a daemon of each transport that the machine has. */
 async function each(work: (daemon: Daemon, isRing: boolean) => Promise<void>): Promise<void> {
-  const eventfs = [process.execPath, '--import', preload('hanging-handlers'), EVENTFS];
+  const eventfs = [process.execPath, '--import', preload('hanging-handlers'), EVENTFS_SCRIPT];
   for (const transport of isRingOffered() === undefined ? ['read'] : ['read', 'io-uring']) {
     const args = ['--source', 'none', '--transport', transport, '--request-bound', '0'];
     const daemon = await withRing(() => startDaemon(args, mountPoint(), { eventfs }));

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Reader, compile, eventText, publish, valuesOf } from '../../support/clients/clients.js';
 import { eventfs } from '../../support/mount/command.js';
-import { EVENTFS, Shell, makeUevent, until } from '../../support/mount/daemon.js';
+import { EVENTFS_SCRIPT, Shell, makeUevent, until } from '../../support/mount/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
 import { NOBODY, asUser } from '../../support/mount/other-user.js';
 
@@ -167,7 +167,7 @@ source('is a key of the commands, with a filter that can be no name too', async 
   const { out, code } = await waiting;
   assert.equal([code, /^N=3\n.*^BY=nobody$/ms.test(out)], [0, true], out);
   const ran = await shell.run(
-    `timeout -s TERM 10 ${process.execPath} ${EVENTFS} run --mount ${daemon.path} --since ${since} '${filter}' -- sh -c 'echo $EVENT_BY$EVENT_N >> ${scratch}/ran; [ $EVENT_N = 2 ] || kill $PPID'`,
+    `timeout -s TERM 10 ${process.execPath} ${EVENTFS_SCRIPT} run --mount ${daemon.path} --since ${since} '${filter}' -- sh -c 'echo $EVENT_BY$EVENT_N >> ${scratch}/ran; [ $EVENT_N = 2 ] || kill $PPID'`,
     15_000,
   );
   assert.is(await sh(`cat ${scratch}/ran`), 'nobody2\nnobody3', ran.out);

@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { Calls, killClients, publishNumbered, statusOf } from '../../support/clients/clients.js';
 import {
   type Daemon,
-  EVENTFS,
+  EVENTFS_SCRIPT,
   killDaemons,
   mountPoint,
   startDaemon,
@@ -40,7 +40,7 @@ async function each(
   work: (daemon: Daemon, transport: string) => Promise<void>,
   transports = TRANSPORTS,
 ): Promise<void> {
-  const eventfs = [process.execPath, '--import', preload('hanging-handlers'), EVENTFS];
+  const eventfs = [process.execPath, '--import', preload('hanging-handlers'), EVENTFS_SCRIPT];
   for (const transport of transports) {
     const options = ['--source', 'none', '--transport', transport, ...args];
     const daemon = await withRing(() => startDaemon(options, mountPoint(), { eventfs }));

@@ -7,7 +7,7 @@ import { constants } from 'node:fs';
 import { Calls, killClients } from '../../support/clients/clients.js';
 import {
   type Daemon,
-  EVENTFS,
+  EVENTFS_SCRIPT,
   killDaemons,
   mountPoint,
   startDaemon,
@@ -20,7 +20,7 @@ const refused = suite('a malformed reply');
 let daemon: Daemon;
 
 refused.before(async () => {
-  const eventfs = [process.execPath, '--import', preload('bad-replies'), EVENTFS];
+  const eventfs = [process.execPath, '--import', preload('bad-replies'), EVENTFS_SCRIPT];
   daemon = await startDaemon(['--source', 'none', '--transport', 'read'], mountPoint(), {
     eventfs,
   });

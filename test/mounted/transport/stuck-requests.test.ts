@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { Calls, Reader, killClients, statusOf } from '../../support/clients/clients.js';
 import { eventfs } from '../../support/mount/command.js';
 import {
-  EVENTFS,
+  EVENTFS_SCRIPT,
   killDaemons,
   mountPoint,
   run,
@@ -34,7 +34,7 @@ stuck.after(async () => {
 /** Runs `eventfs doctor` and returns its finding about requests. */
 async function finding(path: string, under: readonly string[] = []): Promise<Finding | undefined> {
   const { out } = await run(
-    [...under, process.execPath, EVENTFS, 'doctor', '--json', '--mount', path],
+    [...under, process.execPath, EVENTFS_SCRIPT, 'doctor', '--json', '--mount', path],
     {
       timeoutMs: 30_000,
     },
@@ -47,7 +47,7 @@ async function finding(path: string, under: readonly string[] = []): Promise<Fin
 
 stuck('is told from blocked reads, by doctor and status, and ends by the remedy', async () => {
   const daemon = await startDaemon(['--source', 'none'], mountPoint(), {
-    eventfs: [process.execPath, '--import', preload('hanging-handlers'), EVENTFS],
+    eventfs: [process.execPath, '--import', preload('hanging-handlers'), EVENTFS_SCRIPT],
   });
   const { path } = daemon;
   await Reader.on(`${path}/stream`);

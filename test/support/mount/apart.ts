@@ -6,7 +6,7 @@
 import type { ChildProcess } from 'node:child_process';
 import * as assert from 'uvu/assert';
 import { compile, Reader, spawnClient } from '../clients/clients.js';
-import { type Daemon, EVENTFS, mountPoint, run, startDaemon } from './daemon.js';
+import { type Daemon, EVENTFS_SCRIPT, mountPoint, run, startDaemon } from './daemon.js';
 
 /** A command that runs another one in a new network namespace. */
 export const OWN_NETWORK = ['unshare', '--net'] as const;
@@ -133,7 +133,7 @@ export async function refused(
   const { err, code } = await run([
     ...under,
     process.execPath,
-    EVENTFS,
+    EVENTFS_SCRIPT,
     'mount',
     mountPoint(),
     ...args,

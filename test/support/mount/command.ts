@@ -1,6 +1,6 @@
 /** Runs `eventfs` as a user's script does. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { EVENTFS, run, until, within } from './daemon.js';
+import { EVENTFS_SCRIPT, run, until, within } from './daemon.js';
 
 export type Outcome = Awaited<ReturnType<typeof run>>;
 
@@ -9,7 +9,7 @@ export function eventfs(
   args: readonly string[],
   options: Parameters<typeof run>[1] = {},
 ): Promise<Outcome> {
-  return run([process.execPath, EVENTFS, ...args], { timeoutMs: 30_000, ...options });
+  return run([process.execPath, EVENTFS_SCRIPT, ...args], { timeoutMs: 30_000, ...options });
 }
 
 /** An `eventfs` that runs until a signal ends it. */
@@ -22,7 +22,7 @@ export class Background {
 
   /** @param args the arguments of `eventfs` */
   constructor(args: readonly string[], env: NodeJS.ProcessEnv = process.env) {
-    this.process = spawn(process.execPath, [EVENTFS, ...args], {
+    this.process = spawn(process.execPath, [EVENTFS_SCRIPT, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env,
     });

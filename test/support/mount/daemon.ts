@@ -20,9 +20,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseMountinfo } from '../../../fs/shared/kernel/mountinfo.js';
 import { refuseUnreadable } from './other-user.js';
-import { EVENTFS } from '../project.js';
+import { EVENTFS_SCRIPT } from '../project.js';
 
-export { EMIT_HELPER, EVENTFS, PROJECT } from '../project.js';
+export { EMIT_HELPER, EVENTFS, EVENTFS_SCRIPT, PROJECT } from '../project.js';
 
 const READY_TIMEOUT_MS = 10_000;
 const STOP_TIMEOUT_MS = 10_000;
@@ -85,7 +85,7 @@ export async function killDaemons(): Promise<void> {
 export async function startDaemon(
   args: readonly string[] = ['--source', 'none'],
   path = mountPoint(),
-  { under = [], env = {}, eventfs = [process.execPath, EVENTFS] }: DaemonSetting = {},
+  { under = [], env = {}, eventfs = [process.execPath, EVENTFS_SCRIPT] }: DaemonSetting = {},
 ): Promise<Daemon> {
   // Before `args`, which may override it.
   const transport =

@@ -99,7 +99,7 @@ export function projectForOthers(): string {
 
 /** Returns `eventfs` as a command that every user can run, without arguments. */
 export function eventfsForOthers(): readonly string[] {
-  return [nodeForOthers(), join(projectForOthers(), 'bin/eventfs')];
+  return [nodeForOthers(), join(projectForOthers(), 'bin/eventfs.cjs')];
 }
 
 /**
