@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""consume.py [FILTER]: events as dictionaries, from a directory that ends with this process. The standard library only."""
+"""consume.py [FILTER]: events as dictionaries, from a directory that ends with this process.
+
+It needs the standard library only.
+"""
 import os
 import select
 import sys

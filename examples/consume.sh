@@ -1,8 +1,9 @@
 #!/bin/sh
-# consume.sh [FILTER]: print the device of each event, from a queue of our own that ends with us, however that comes.
+# consume.sh [FILTER]: print the device of each event, from a queue of our own that ends with us,
+# however that comes.
 #
-# With inotify=1 the events are handled as files: nothing is taken off the queue before it has been worked on, so that `eventfs settle`
-# waits for us. (inotifywait is in the package inotify-tools.)
+# With inotify=1 the events are handled as files: nothing is taken off the queue before it has been
+# worked on, so that `eventfs settle` waits for us. (inotifywait is in the package inotify-tools.)
 set -eu
 : "${EVENTS:=/dev/events}" "${inotify:=0}"
 
@@ -25,7 +26,8 @@ if [ "$inotify" = 0 ]; then
     esac
   done <"$mine/.stream"
 else
-  # What is there already first, oldest first; then wait, at most so long that an event between the two is not late for ever.
+  # The events that are there come first, the oldest first. The wait has an end, because an event
+  # may come between the two.
   while :; do
     while [ -e "$mine/head" ]; do
       handle <"$mine/head"

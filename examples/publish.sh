@@ -1,9 +1,12 @@
 #!/bin/sh
-# publish.sh ACTION DEVPATH [KEY=VALUE ...]: publish an event from a shell script, without starting a process.
+# publish.sh ACTION DEVPATH [KEY=VALUE ...]: publish an event from a shell script, without starting
+# a process.
 #
-# Each write(2) to `publish` is one event. dash and busybox ash write what printf prints at once; bash writes it line by line, so that each
-# line would be an event of its own. So the parts have NULs between them, as in the kernel's own messages, and a line end in a value is
-# written \x0a, as eventfs shows it. A shell writes at most 1 KiB at once for sure: larger events are for eventfs-emit.
+# Each write(2) to `publish` is one event. dash and busybox ash write what printf prints at once;
+# bash writes it line by line, so that each line would be an event of its own. So the parts have
+# NULs between them, as in the kernel's own messages, and a line end in a value is written \x0a, as
+# eventfs shows it. A shell writes at most 1 KiB at once for sure: larger events are for
+# eventfs-emit.
 set -eu
 : "${EVENTS:=/dev/events}"
 

@@ -5,7 +5,8 @@ VERSION := $(shell sed -n 's/^  "version": "\(.*\)",/\1/p' package.json)
 
 .PHONY: prebuilds package install uninstall deb
 
-# Binaries for machines without a compiler, one folder an architecture; ARCHITECTURES='x64 arm64' for a release.
+# Binaries for machines without a compiler, one folder an architecture; ARCHITECTURES='x64 arm64'
+# for a release.
 ARCHITECTURES ?= $(shell node -p process.arch)
 prebuilds: deps $(MODULES)
 	@for arch in $(ARCHITECTURES); do packaging/prebuild $$arch || exit 1; done

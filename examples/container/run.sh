@@ -1,11 +1,14 @@
 #!/bin/sh
-# run.sh COMMAND [ARGUMENT...]: a command in a container that gets device events as files, and neither netlink nor /dev.
+# run.sh COMMAND [ARGUMENT...]: a command in a container that gets device events as files, and
+# neither netlink nor /dev.
 #
-# What it sees of eventfs is one bind mount. In it `mkdir /dev/events/$$` works as outside: a process is named by the PID that it knows itself
-# by. When the container ends, its processes do, and their directories with them.
+# The container has one bind mount of eventfs. In it `mkdir /dev/events/$$` works as outside: a
+# directory is named after the PID that the process has in the container. When the container ends,
+# its processes do, and their directories with them.
 #
 # The same with docker or podman: docker run --rm -v /dev/events:/dev/events:rslave IMAGE COMMAND
-# Publishing stays root's (publish has mode 0200), and the container's root is that only without a user namespace.
+# Publishing stays root's (publish has mode 0200), and the container's root is that only without a
+# user namespace.
 set -eu
 : "${EVENTS:=/dev/events}"
 

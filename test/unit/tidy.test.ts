@@ -45,7 +45,8 @@ function sources(): Text[] {
   const kept = below.filter(
     (path) =>
       !BUILT.test(path) &&
-      (/\.(ts|mjs|js|c|cc|h)$|(^|\/)Makefile$/.test(path) || /^(bin|\.ci|packaging)\//.test(path)),
+      (/\.(ts|cjs|mjs|js|c|cc|h|sh|py)$|(^|\/)Makefile$/.test(path) ||
+        /^(bin|\.ci|packaging|tools\/model)\//.test(path)),
   );
   return [...kept, 'Makefile', 'eslint.config.js']
     .sort()
@@ -54,7 +55,7 @@ function sources(): Text[] {
 
 /** Returns the comments of a source, with the line that each begins in. */
 function comments({ path, text }: Text): { line: number; text: string }[] {
-  const isC = /\.(ts|mjs|js|c|cc|h)$/.test(path) || path === 'bin/eventfs';
+  const isC = /\.(ts|cjs|mjs|js|c|cc|h)$/.test(path);
   const pattern = isC ? /\/\*[^]*?\*\/|(?<![:'"`\w])\/\/.*$/gm : /^\s*#.*$/gm;
   return [...text.matchAll(pattern)].map((found) => ({
     line: text.slice(0, found.index).split('\n').length,
@@ -190,16 +191,19 @@ tidy('has links that lead somewhere', () => {
   assert.equal(dead, []);
 });
 
-tidy('has comments whose lines fit', () => {
-  // The formatters wrap code only.
+tidy('has comments, scripts and Makefiles whose lines fit', () => {
+  // The formatters wrap code only, and scripts have none.
+  const isFormatted = /\.(ts|cjs|mjs|js|c|cc|h)$/;
   const isComment = /^\s*(\/\/ (?!eslint-)|\/?\*)/;
+  // These forms have no line breaks.
+  const cannotBreak = /\.(json|rules|default)$/;
   const long = sources()
-    .filter(({ path }) => /\.(ts|mjs|js|c|cc|h)$/.test(path))
+    .filter(({ path }) => !cannotBreak.test(path))
     .flatMap(({ path, text }) =>
       text
         .split('\n')
         .flatMap((line, index) =>
-          line.length > MOST_COLUMNS && isComment.test(line)
+          line.length > MOST_COLUMNS && (!isFormatted.test(path) || isComment.test(line))
             ? [`${path}:${index + 1}: ${line.length} columns`]
             : [],
         ),

@@ -8,9 +8,9 @@
  * All else is lost with a daemon.
  *
  * Safety: each request is carried out once and answered once. A caller that is killed has no open
- * file: the kernel sends no RELEASE for it. One daemon serves at a time, and it knows what the state
- * says. Liveness: each request is answered, or the guardian has given up and
- * the kernel has aborted it.
+ * file: the kernel sends no RELEASE for it. One daemon serves at a time, and it knows what the
+ * state says. Liveness: each request is answered, or the guardian has given up and the kernel has
+ * aborted it.
  */
 #ifndef DEATHS
 #define DEATHS 2 /* deaths at any moment */

@@ -1,8 +1,8 @@
 """The part of systemd that keeps descriptors: fake-systemd.py STOREMAX COMMAND...
 
 Runs COMMAND as a service with a notification socket and a file descriptor store. Each line of
-standard input is an order: `kill` kills the service and starts it again with its descriptors, `stop`
-sends SIGTERM. Prints what happens: `ready`, `store NAMES`, `ended CODE`.
+standard input is an order: `kill` kills the service and starts it again with its descriptors,
+`stop` sends SIGTERM. Prints what happens: `ready`, `store NAMES`, `ended CODE`.
 """
 
 import array
