@@ -44,7 +44,7 @@ const OVERFLOW = 'overflow';
  */
 export class UeventText {
   /** The text, and 8 bytes more: an escape may pass the limit before the check. */
-  readonly bytes = new Uint8Array(MAX_EVENT_BYTES + 8);
+  readonly bytes = Buffer.alloc(MAX_EVENT_BYTES + 8);
   /** The text's length in bytes. */
   length = 0;
   /** The value of SEQNUM, or NO_SEQNUM if there is none. */
@@ -98,61 +98,86 @@ export class UeventText {
     this.#read(data, start, end, LF);
   }
 
+  /** Reads the lines of an event, each ended by `separator` or by the end of the event. */
   #read(data: Uint8Array, start: number, end: number, separator: number): void {
     this.length = 0;
     this.seqnum = NO_SEQNUM;
     this.isLoss = false;
-    for (let at = start; at < end; at = this.#readLine(data, at, end, separator, at === start));
+    const { bytes } = this;
+    const length = this.#copy(data, start, end, separator);
+    // It ends the last line, and with that the loops over the line.
+    bytes[length] = separator;
+    let at = 0;
+    while (at < length) {
+      const mark = at === 0 ? this.#findDevpath(separator) : this.#findValue(at, separator);
+      const lineEnd = bytes.indexOf(separator, mark);
+      if (at === 0) this.#checkHeader(mark, lineEnd);
+      else if (mark - at === SEQNUM.length - 1) this.#noteSeqnum(at, lineEnd);
+      bytes[lineEnd] = LF;
+      at = lineEnd + 1;
+    }
+    if (at > MAX_EVENT_BYTES) throw oversized();
+    this.length = at;
   }
 
-  /** Copies one line, and returns the offset of the next line in `data`. */
-  #readLine(
-    data: Uint8Array,
-    start: number,
-    end: number,
-    separator: number,
-    header: boolean,
-  ): number {
-    const out = this.bytes;
-    const lineStart = this.length;
-    let to = lineStart;
-    let mark = -1;
-    let at = start;
-    for (; at < end; at++) {
-      const byte = data[at];
-      if (byte === separator) break;
+  /**
+   * Copies the bytes of an event to `bytes`, with each LF inside a datagram's value as `\x0a`.
+   * @returns how many bytes `bytes` has
+   */
+  #copy(data: Uint8Array, start: number, end: number, separator: number): number {
+    const length = end - start;
+    if (length > MAX_EVENT_BYTES) throw oversized();
+    this.bytes.set(data.subarray(start, end));
+    if (separator === LF) return length;
+    this.bytes[length] = LF;
+    const first = this.bytes.indexOf(LF);
+    return first === length ? length : this.#escape(data, start, end, first);
+  }
+
+  /** Copies a datagram whose first LF is at `first` in `bytes`, which has what is before it. */
+  #escape(data: Uint8Array, start: number, end: number, first: number): number {
+    const { bytes } = this;
+    if (bytes.lastIndexOf(NUL, first) < 0)
+      throw new MalformedUevent('the first line contains a line end');
+    let to = first;
+    for (let at = start + first; at < end; at++) {
       if (to >= MAX_EVENT_BYTES) throw oversized();
-      if (
-        mark < 0 &&
-        (header ? byte === AT && at + 1 < end && data[at + 1] === SLASH : byte === EQUALS)
-      )
-        mark = to;
-      if (byte === LF) {
-        if (header) throw new MalformedUevent('the first line contains a line end');
-        out[to++] = BACKSLASH;
-        out[to++] = 0x78;
-        out[to++] = ZERO;
-        out[to++] = 0x61;
-      } else out[to++] = byte;
+      if (data[at] === LF) {
+        bytes[to++] = BACKSLASH;
+        bytes[to++] = 0x78;
+        bytes[to++] = ZERO;
+        bytes[to++] = 0x61;
+      } else bytes[to++] = data[at];
     }
-    if (mark <= lineStart) {
-      throw new MalformedUevent(
-        header ? 'the first line is not ACTION@/DEVPATH' : 'a line is not KEY=VALUE',
-      );
-    }
-    if (header && to - mark === OWN_DEVPATH.length) this.#refuseOwn(lineStart, mark);
-    out[to++] = LF;
-    if (to > MAX_EVENT_BYTES) throw oversized();
-    this.length = to;
-    if (!header && mark - lineStart === SEQNUM.length - 1) this.#noteSeqnum(lineStart, to - 1);
-    return at + 1;
+    return to;
+  }
+
+  /** Returns the offset in `bytes` of the `@` of the header. */
+  #findDevpath(separator: number): number {
+    const { bytes } = this;
+    let mark = 0;
+    while (bytes[mark] !== separator && (bytes[mark] !== AT || bytes[mark + 1] !== SLASH)) mark++;
+    if (mark === 0 || bytes[mark] === separator)
+      throw new MalformedUevent('the first line is not ACTION@/DEVPATH');
+    return mark;
+  }
+
+  /** Returns the offset in `bytes` of the `=` of the property at `start`. */
+  #findValue(start: number, separator: number): number {
+    const { bytes } = this;
+    let mark = start;
+    while (bytes[mark] !== EQUALS && bytes[mark] !== separator) mark++;
+    if (mark === start || bytes[mark] === separator)
+      throw new MalformedUevent('a line is not KEY=VALUE');
+    return mark;
   }
 
   /** Refuses a header that is one of the daemon's records. Its `@` is at `mark` in `bytes`. */
-  #refuseOwn(start: number, mark: number): void {
+  #checkHeader(mark: number, end: number): void {
+    if (end - mark !== OWN_DEVPATH.length) return;
     for (let i = 0; i < OWN_DEVPATH.length; i++)
       if (this.bytes[mark + i] !== OWN_DEVPATH[i]) return;
-    const action = Buffer.from(this.bytes.subarray(start, mark)).toString('latin1');
+    const action = this.bytes.toString('latin1', 0, mark);
     this.isLoss = action === OVERFLOW && this.takesLosses;
     if (this.isLoss) return;
     throw new (action === OVERFLOW ? CopiedOverflow : MalformedUevent)(
