@@ -6,7 +6,7 @@ import { eventText, publish } from '../../support/clients/clients.js';
 import { directories, whilePublishing } from '../../support/clients/exec.js';
 import { EMIT_HELPER, EVENTFS, run, until } from '../../support/mount/daemon.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
-import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
+import { AS_NOBODY, commandForOthers } from '../../support/mount/other-user.js';
 
 const HELPER = join(dirname(EMIT_HELPER), 'eventfs-exec');
 
@@ -114,7 +114,7 @@ command('gives up a daemon that does not answer, and leaves the message to Node'
 command('works for a user without privileges', async () => {
   const { out, code } = await run([
     ...AS_NOBODY,
-    ...eventfsForOthers().slice(1),
+    commandForOthers(),
     'exec',
     '--mount',
     daemon.path,

@@ -97,7 +97,12 @@ export function projectForOthers(): string {
   return root;
 }
 
-/** Returns `eventfs` as a command that every user can run, without arguments. */
+/** Returns the path of `eventfs`, a copy that every user can run. */
+export function commandForOthers(): string {
+  return join(projectForOthers(), 'bin/eventfs');
+}
+
+/** Returns the Node program of `eventfs` as a command that every user can run. */
 export function eventfsForOthers(): readonly string[] {
   return [nodeForOthers(), join(projectForOthers(), 'bin/eventfs.cjs')];
 }
