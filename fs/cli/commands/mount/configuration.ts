@@ -9,6 +9,7 @@ import { UsageError, UserError, isSystemError } from '../../../shared/errors.js'
 import { type Config, DEFAULT_CONFIG, readConfig } from '../../../daemon/config/config.js';
 import { defaultConfiguration } from '../../defaults.js';
 import { type Kind, Unfit, whole } from '../../../daemon/config/kinds.js';
+import type { LiveSettings } from '../../../daemon/options.js';
 
 /** The most bytes of a file: more than a person writes by hand. */
 const MOST_BYTES = 1024 * 1024;
@@ -74,7 +75,11 @@ export class Configuration {
    * line and the environment set none.
    */
   get options(): Readonly<Record<string, unknown>> {
-    const ofFile = Object.entries(this.config.mount).map(
+    return this.#optionsWith(this.config);
+  }
+
+  #optionsWith({ mount }: Config): Readonly<Record<string, unknown>> {
+    const ofFile = Object.entries(mount).map(
       ([key, value]) => [this.#options.get(key)!.attributeName(), value] as const,
     );
     const given = ofFile.filter(
@@ -110,6 +115,19 @@ export class Configuration {
     if (changed.length > 0)
       logger.warn(`${this.#file}: ${changed.join(', ')}: only the next mount applies this change`);
     return true;
+  }
+
+  /**
+   * Returns the settings that SIGHUP can change, as another text of the file has them.
+   *
+   * @param text the text that an earlier daemon of the mount has read; null if it had no file
+   */
+  liveSettings(text: string | null): LiveSettings {
+    const config = this.#parse(text) ?? DEFAULT_CONFIG;
+    return {
+      config: { ...config, ring: this.config.ring },
+      listsLinks: this.#optionsWith(config).listLinks === true,
+    };
   }
 
   /** Applies the text that an earlier daemon of the mount has read after SIGHUP. */

@@ -7,6 +7,7 @@ import type { Command } from 'commander';
 import { Guardian } from '../../../guard/guardian.js';
 import type { Holder } from '../../../guard/holder.js';
 import { keepText, takeText } from '../../../shared/kernel/kept-text.js';
+import type { LiveSettings } from '../../../daemon/options.js';
 import { Configuration } from './configuration.js';
 
 /** The name under which the guardian has the text of the configuration. */
@@ -60,6 +61,21 @@ export function takeSettings(holder: Holder | undefined): string | null | undefi
 function take(guardian: Guardian, name: string): string | null | undefined {
   const kept = takeText(guardian, name);
   return kept === undefined ? undefined : (JSON.parse(kept) as string | null);
+}
+
+/**
+ * Returns the settings that SIGHUP had applied before the last daemon died: the first request of
+ * this one, and the state that it restores, must not meet older ones.
+ *
+ * @param kept a result of {@link takeSettings}
+ */
+export function settingsOfDead(
+  holder: Holder | undefined,
+  configuration: Configuration,
+  kept: string | null | undefined,
+): LiveSettings | undefined {
+  if (kept === undefined || holder?.followsDeath !== true) return undefined;
+  return configuration.liveSettings(kept);
 }
 
 /**

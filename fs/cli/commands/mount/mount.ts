@@ -35,6 +35,7 @@ import {
   configurationOf,
   keepConfiguration,
   settingsAfter,
+  settingsOfDead,
   takeSettings,
 } from './kept-configuration.js';
 import { type SaidOptions, said } from './log-options.js';
@@ -180,11 +181,11 @@ async function run(
   const { holder } = held;
   const kept = takeSettings(holder);
   const options = configuration.options as unknown as MountOptions;
-  const trace = new Trace((kind, text, fields) => log.trace(kind, text, fields));
-  trace.set(options.debug ?? []);
+  const trace = traceOf(options, log);
   const syslog = await syslogOf(options);
   const daemon = new (await loadDaemon(holder !== undefined))({
     ...daemonOptions(path, options, configuration, logger, trace),
+    ...settingsOfDead(holder, configuration, kept),
     ...held,
   });
   let isUp = false;
@@ -234,6 +235,12 @@ async function run(
   tellSystemd('READY=1');
   pingWatchdog();
   if (options.hint === true) console.log(hint(path));
+}
+
+function traceOf({ debug = [] }: MountOptions, log: LineLogger): Trace {
+  const trace = new Trace((kind, text, fields) => log.trace(kind, text, fields));
+  trace.set(debug);
+  return trace;
 }
 
 /**
