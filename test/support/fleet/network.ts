@@ -14,6 +14,7 @@ const NAMESPACES = '/run/netns';
 const SUBNET = '10.99.0.';
 /** The bridge's address, where brokers listen. */
 export const HUB_ADDRESS = `${SUBNET}1`;
+const HUB_MAC = '02:00:00:00:00:01';
 const END_MS = 5000;
 
 /** A namespace that stands for a machine. */
@@ -54,7 +55,9 @@ export async function enterHub(): Promise<readonly string[]> {
   await ip('netns', 'add', namespace);
   hub = namespace;
   await ip('-n', namespace, 'link', 'set', 'lo', 'up');
-  await ip('-n', namespace, 'link', 'add', 'hub', 'type', 'bridge');
+  // Without an address of its own a bridge takes the lowest one of its ports: with the next host its
+  // address may change, and the hosts before that one would send to the old one.
+  await ip('-n', namespace, 'link', 'add', 'hub', 'address', HUB_MAC, 'type', 'bridge');
   await ip('-n', namespace, 'address', 'add', `${HUB_ADDRESS}/24`, 'dev', 'hub');
   await ip('-n', namespace, 'link', 'set', 'hub', 'up');
   return enter(namespace);
