@@ -196,6 +196,10 @@ static int make_directory_in_child(char *path, const struct options *options) {
   pid_t child = fork();
   if (child < 0) return 0;
   if (child == 0) {
+    /* It may never end: who waits for the end of this program's output must not wait for it. */
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+      if (fd != channel[1]) close(fd);
+    }
     if (!make_directory(path, owner, options)) _exit(1);
     _exit(write(channel[1], path, strlen(path)) < 0);
   }

@@ -55,8 +55,8 @@ export async function enterHub(): Promise<readonly string[]> {
   await ip('netns', 'add', namespace);
   hub = namespace;
   await ip('-n', namespace, 'link', 'set', 'lo', 'up');
-  // Without an address of its own a bridge takes the lowest one of its ports. It may change with the
-  // next host, and the hosts before that one would send to the old address.
+  // Without an address of its own a bridge takes the lowest one of its ports. With the next host it
+  // may change, and the hosts before that one would send to the old address.
   await ip('-n', namespace, 'link', 'add', 'hub', 'address', HUB_MAC, 'type', 'bridge');
   await ip('-n', namespace, 'address', 'add', `${HUB_ADDRESS}/24`, 'dev', 'hub');
   await ip('-n', namespace, 'link', 'set', 'hub', 'up');

@@ -87,11 +87,11 @@ export async function startDaemon(
   path = mountPoint(),
   { under = [], env = {}, eventfs = [process.execPath, EVENTFS_SCRIPT] }: DaemonSetting = {},
 ): Promise<Daemon> {
-  // Before `args`, which may override it.
+  // Before `args`, which may override it. A mount that another process holds has no ring.
+  const isHeld = args.some((option) => /^--(guard|fd-holder)$/.test(option));
+  const { EVENTFS_TRANSPORT } = process.env;
   const transport =
-    process.env.EVENTFS_TRANSPORT === undefined
-      ? []
-      : ['--transport', process.env.EVENTFS_TRANSPORT];
+    EVENTFS_TRANSPORT === undefined || isHeld ? [] : ['--transport', EVENTFS_TRANSPORT];
   const whole = [...under, ...eventfs, 'mount', path, '--ready-fd', '3', ...transport, ...args];
   refuseUnreadable(whole);
   const [command, ...rest] = whole;
