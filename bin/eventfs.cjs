@@ -1,6 +1,6 @@
 /**
- * Starts the Node program, for bin/eventfs. An old Node can read this file too, and says what is
- * wrong: it is no ES module.
+ * Starts the Node program, for bin/eventfs. An old Node can read this file, because it is no ES
+ * module, so that the message about the version comes.
  */
 
 // The shell ignores SIGUSR1 until a listener replaces Node's own: docs/decisions/070-sigusr1.md.

@@ -134,7 +134,7 @@ export class UeventText {
     return first === length ? length : this.#escape(data, start, end, first);
   }
 
-  /** Copies a datagram whose first LF is at `first` in `bytes`, which has what is before it. */
+  /** Copies a datagram from its first LF on, at `first`: `bytes` has the part before it. */
   #escape(data: Uint8Array, start: number, end: number, first: number): number {
     const { bytes } = this;
     if (bytes.lastIndexOf(NUL, first) < 0)

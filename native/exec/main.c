@@ -196,7 +196,7 @@ static int make_directory_in_child(char *path, const struct options *options) {
   pid_t child = fork();
   if (child < 0) return 0;
   if (child == 0) {
-    /* It may never end: who waits for the end of this program's output must not wait for it. */
+    /* It may never end, and a shell that reads this program's output must not wait for it. */
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
       if (fd != channel[1]) close(fd);
     }

@@ -9,9 +9,14 @@ import { Terminal, type TerminalSetting } from '../../support/clients/terminal.j
 
 const top = mounted('eventfs top');
 
+/** Returns the command that runs `eventfs top` on the test's mount. */
+function program(): readonly string[] {
+  const options = ['--interval', '0.2', '--mount', daemon.path];
+  return [process.execPath, EVENTFS_SCRIPT, 'top', ...options];
+}
+
 function start(setting: TerminalSetting = {}, ...args: readonly string[]): Terminal {
-  const all = ['top', '--interval', '0.2', '--mount', daemon.path, ...args];
-  return new Terminal([process.execPath, EVENTFS_SCRIPT, ...all], setting);
+  return new Terminal([...program(), ...args], setting);
 }
 
 /** Ends the program by a key, and checks that it gives the terminal back. */
@@ -76,16 +81,7 @@ top('fits 20 columns, a low screen, and a change of the size', async () => {
 
 top('stops by Ctrl-Z and continues by SIGCONT', async () => {
   const script = 'set -m; "$@"; echo stopped; fg >/dev/null; echo "ended $?"';
-  const command = [
-    process.execPath,
-    EVENTFS_SCRIPT,
-    'top',
-    '--interval',
-    '0.2',
-    '--mount',
-    daemon.path,
-  ];
-  const terminal = new Terminal(['bash', '-c', script, 'bash', ...command]);
+  const terminal = new Terminal(['bash', '-c', script, 'bash', ...program()]);
   await terminal.shows(/q quits/);
   terminal.type('\x1a');
   await until(() => terminal.raw.includes('stopped'), 'bash goes on');
@@ -111,16 +107,7 @@ sys.exit(child.wait())
 `;
 
 top('leaves a usable terminal when another process stops it by SIGTSTP', async () => {
-  const command = [
-    process.execPath,
-    EVENTFS_SCRIPT,
-    'top',
-    '--interval',
-    '0.2',
-    '--mount',
-    daemon.path,
-  ];
-  const terminal = new Terminal(['python3', '-c', STOP, ...command]);
+  const terminal = new Terminal(['python3', '-c', STOP, ...program()]);
   await until(() => terminal.raw.includes('the terminal has'), 'it does not stop');
   assert.match(terminal.raw, 'the terminal has lines');
   await until(() => /terminal has lines[^]*q quits/.test(terminal.raw), 'it does not go on');

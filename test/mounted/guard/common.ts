@@ -18,11 +18,7 @@ export async function startGuarded(
   path?: string,
   setting: DaemonSetting = {},
 ): Promise<Daemon> {
-  return startDaemon(
-    ['--guard', '--transport', 'auto', '--source', 'none', ...args],
-    path,
-    setting,
-  );
+  return startDaemon(['--guard', '--source', 'none', ...args], path, setting);
 }
 
 /** Returns a value of `log/.status`, which the daemon reads at this moment. */
