@@ -117,17 +117,23 @@ export class Configuration {
     return true;
   }
 
+  /** The settings that SIGHUP can change. */
+  get liveSettings(): LiveSettings {
+    return this.#liveSettings(this.config);
+  }
+
   /**
    * Returns the settings that SIGHUP can change, as another text of the file has them.
    *
    * @param text the text that an earlier daemon of the mount has read; null if it had no file
    */
-  liveSettings(text: string | null): LiveSettings {
+  liveSettingsOf(text: string | null): LiveSettings {
     const config = this.#parse(text) ?? DEFAULT_CONFIG;
-    return {
-      config: { ...config, ring: this.config.ring },
-      listsLinks: this.#optionsWith(config).listLinks === true,
-    };
+    return this.#liveSettings({ ...config, ring: this.config.ring });
+  }
+
+  #liveSettings(config: Config): LiveSettings {
+    return { config, listsLinks: this.#optionsWith(config).listLinks === true };
   }
 
   /** Applies the text that an earlier daemon of the mount has read after SIGHUP. */

@@ -75,7 +75,7 @@ export function settingsOfDead(
   kept: string | null | undefined,
 ): LiveSettings | undefined {
   if (kept === undefined || holder?.followsDeath !== true) return undefined;
-  return configuration.liveSettings(kept);
+  return configuration.liveSettingsOf(kept);
 }
 
 /**

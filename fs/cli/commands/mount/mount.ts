@@ -53,7 +53,6 @@ export interface MountOptions extends OutletOptions, SaidOptions, GuardOptions {
   readonly publisher?: number;
   readonly busyPoll: number;
   readonly requestBound: number;
-  readonly listLinks?: boolean;
   readonly fsname: string;
   readonly syslog?: boolean;
   readonly hint?: boolean;
@@ -103,7 +102,7 @@ async function syslogOf({
 export function daemonOptions(
   path: string,
   options: MountOptions,
-  { config }: Configuration,
+  { liveSettings }: Configuration,
   logger: Logger,
   trace?: Trace,
 ): DaemonOptions {
@@ -121,8 +120,7 @@ export function daemonOptions(
     requestBoundMs: requestBound * 1000,
     linePrefix: options.logJson === true || options.syslog === true ? '' : 'eventfs: mount: ',
     fsname,
-    config,
-    listsLinks: options.listLinks === true,
+    ...liveSettings,
     ...(options.publisher !== undefined && { publisher: options.publisher }),
     logger,
     ...(trace !== undefined && { trace }),

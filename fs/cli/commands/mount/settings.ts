@@ -7,11 +7,6 @@ import type { Configuration } from './configuration.js';
 import { keepSettings } from './kept-configuration.js';
 import { type SaidOptions, said } from './log-options.js';
 
-/** The options that take effect at once. */
-interface LiveOptions extends SaidOptions {
-  readonly listLinks?: boolean;
-}
-
 /** The settings of a daemon, and the parts that they change. */
 export interface Settings {
   readonly configuration: Configuration;
@@ -45,8 +40,8 @@ export function reload(settings: Settings): void {
 }
 
 function apply({ configuration, daemon, log, trace }: Settings): void {
-  const options = configuration.options as unknown as LiveOptions;
+  const options = configuration.options as unknown as SaidOptions;
   log.configure(said(options));
   trace.set(options.debug ?? []);
-  daemon.configure({ config: configuration.config, listsLinks: options.listLinks === true });
+  daemon.configure(configuration.liveSettings);
 }
