@@ -8,6 +8,8 @@ export const PROJECT = fileURLToPath(new URL('../../..', import.meta.url));
 export const EVENTFS = join(PROJECT, 'bin/eventfs');
 /** The Node program that the command starts. */
 export const EVENTFS_SCRIPT = join(PROJECT, 'bin/eventfs.cjs');
+/** Starts the command without the shell: signals and strace reach Node's process itself. */
+export const EVENTFS_NODE: readonly string[] = [process.execPath, EVENTFS_SCRIPT];
 export const EMIT_HELPER = join(PROJECT, 'build/Release/eventfs-emit');
 
 /**

@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { readFileSync, realpathSync } from 'node:fs';
 import { Reader } from '../../support/clients/clients.js';
 import { eventfs } from '../../support/mount/command.js';
-import { EVENTFS_SCRIPT, run } from '../../support/mount/daemon.js';
+import { EVENTFS_NODE, EVENTFS_SCRIPT, run } from '../../support/mount/daemon.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
 import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
 
@@ -98,8 +98,7 @@ command(
       '-c',
       'mount -o remount,bind,ro /sys && exec "$@"',
       'sh',
-      process.execPath,
-      EVENTFS_SCRIPT,
+      ...EVENTFS_NODE,
       'coldplug',
       'DEVNAME==null',
     ]);
@@ -113,17 +112,7 @@ command(
 
 /** Runs eventfs in a mount namespace of its own, after the shell commands of `prepare`. */
 const prepared = (prepare: string, ...args: readonly string[]): ReturnType<typeof run> =>
-  run([
-    'unshare',
-    '--mount',
-    'sh',
-    '-ec',
-    `${prepare}; exec "$@"`,
-    'sh',
-    process.execPath,
-    EVENTFS_SCRIPT,
-    ...args,
-  ]);
+  run(['unshare', '--mount', 'sh', '-ec', `${prepare}; exec "$@"`, 'sh', ...EVENTFS_NODE, ...args]);
 
 command('fails if /sys is not mounted, as wait --existing does', async () => {
   const hint =
@@ -155,8 +144,7 @@ command(
       '-ec',
       script,
       'sh',
-      process.execPath,
-      EVENTFS_SCRIPT,
+      ...EVENTFS_NODE,
       'coldplug',
     ]);
     assert.equal(err.toLowerCase().split('\n'), [

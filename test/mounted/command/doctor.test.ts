@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { Reader, publishNumbered, statusOf } from '../../support/clients/clients.js';
 import { eventfs } from '../../support/mount/command.js';
 import {
-  EVENTFS_SCRIPT,
+  EVENTFS_NODE,
   PROJECT,
   Shell,
   mountPoint,
@@ -36,7 +36,7 @@ interface Finding {
 async function doctor(
   args: readonly string[],
   under: readonly string[] = [],
-  program: readonly string[] = [process.execPath, EVENTFS_SCRIPT],
+  program: readonly string[] = EVENTFS_NODE,
 ): Promise<{ code: number | null; find: (what: RegExp) => Finding }> {
   const { code, out, err } = await run(
     [...under, ...program, 'doctor', '--json', '--mount', daemon.path, ...args],
@@ -207,7 +207,7 @@ const AS_ROOT =
 async function findings(mount: string, under: readonly string[] = []): Promise<Finding[]> {
   const eventfsThere = under.some((word) => word === '--reuid' || word === '--user')
     ? eventfsForOthers()
-    : [process.execPath, EVENTFS_SCRIPT];
+    : EVENTFS_NODE;
   const { out } = await run(
     [
       ...under,

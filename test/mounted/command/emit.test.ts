@@ -7,7 +7,7 @@ import { DEVICE_VARIABLES, isDeviceVariable } from '../../../fs/cli/device-varia
 import {
   EMIT_HELPER,
   EVENTFS,
-  EVENTFS_SCRIPT,
+  EVENTFS_NODE,
   PROJECT,
   run,
   startDaemon,
@@ -17,7 +17,7 @@ import { daemon, mounted } from '../../support/mount/mounted.js';
 import { AS_NOBODY, eventfsForOthers, forOthers } from '../../support/mount/other-user.js';
 
 /** The two forms of `eventfs emit`: the program in TypeScript, and the helper in C. */
-const FORMS = { node: [process.execPath, EVENTFS_SCRIPT, 'emit'], helper: [EMIT_HELPER] };
+const FORMS = { node: [...EVENTFS_NODE, 'emit'], helper: [EMIT_HELPER] };
 let form: readonly string[] = FORMS.node;
 
 /** Runs emit. @returns its standard error, its exit code and the events that it made */

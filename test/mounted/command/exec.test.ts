@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs';
 import { eventText, publish } from '../../support/clients/clients.js';
 import { directories, whilePublishing } from '../../support/clients/exec.js';
 import { Background, eventfs } from '../../support/mount/command.js';
-import { EVENTFS_SCRIPT, run, until } from '../../support/mount/daemon.js';
+import { EVENTFS_NODE, EVENTFS_SCRIPT, run, until } from '../../support/mount/daemon.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
 import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
 
@@ -103,8 +103,7 @@ command('names the directory by its label, and adds a number if the name is take
     '--label',
     'mine',
     '--',
-    process.execPath,
-    EVENTFS_SCRIPT,
+    ...EVENTFS_NODE,
     'exec',
     '--label',
     'mine',

@@ -5,7 +5,7 @@ import { statusOf } from '../../support/clients/clients.js';
 import { Background, eventfs } from '../../support/mount/command.js';
 import {
   EVENTFS,
-  EVENTFS_SCRIPT,
+  EVENTFS_NODE,
   isMounted,
   mountPoint,
   run,
@@ -78,7 +78,7 @@ codes('--mount names the mount before each command', async () => {
   const status = await eventfs([`--mount=${daemon.path}`, 'status', '--json']);
   assert.is(status.code, 0, status.err);
   const emit = ['emit', 'ACTION=add', 'DEVPATH=/before', 'N=1'];
-  for (const program of [[EVENTFS], [process.execPath, EVENTFS_SCRIPT]])
+  for (const program of [[EVENTFS], EVENTFS_NODE])
     assert.is((await run([...program, '--mount', daemon.path, ...emit])).code, 0);
   const args = ['wait', '--since', '0', 'DEVPATH==/before', '--timeout', '20'];
   assert.is((await eventfs(['--mount', daemon.path, ...args])).code, 0);

@@ -1,13 +1,13 @@
 /** Tests the help of the commands, and the messages for wrong command lines. */
 import * as assert from 'uvu/assert';
-import { EVENTFS_SCRIPT, run } from '../../support/mount/daemon.js';
+import { EVENTFS_NODE, run } from '../../support/mount/daemon.js';
 import { eventfsForOthers } from '../../support/mount/other-user.js';
 import { suite } from '../../support/runner/suite.js';
 import { Terminal } from '../../support/clients/terminal.js';
 import { commandLine } from '../../../tools/manual/product.js';
 
 const eventfs = (...args: readonly string[]): ReturnType<typeof run> =>
-  run([process.execPath, EVENTFS_SCRIPT, ...args]);
+  run([...EVENTFS_NODE, ...args]);
 /** All commands of the parser, but for those that only a clone has or that print help. */
 const COMMANDS = commandLine.commands
   .map(({ name }) => name)
@@ -45,7 +45,7 @@ help(
 
 help('has lines of 40 columns on such a terminal', async () => {
   const check = async (command: string): Promise<void> => {
-    const terminal = new Terminal([process.execPath, EVENTFS_SCRIPT, 'help', command], {
+    const terminal = new Terminal([...EVENTFS_NODE, 'help', command], {
       columns: 40,
       rows: 200,
       env: { TERM: 'dumb' },

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { existsSync } from 'node:fs';
 import { Reader, eventText, publish, statusOf } from '../../support/clients/clients.js';
 import { Background, eventfs } from '../../support/mount/command.js';
-import { EVENTFS_SCRIPT, run, startDaemon, until } from '../../support/mount/daemon.js';
+import { EVENTFS_NODE, run, startDaemon, until } from '../../support/mount/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
 import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
 
@@ -161,8 +161,7 @@ command('works without /sys', async () => {
       '-ec',
       'mount -t tmpfs none /sys; exec "$@"',
       'sh',
-      process.execPath,
-      EVENTFS_SCRIPT,
+      ...EVENTFS_NODE,
       'settle',
       '--mount',
       other.path,

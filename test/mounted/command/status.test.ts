@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import * as assert from 'uvu/assert';
 import { Reader, publishNumbered, spawnClient, statusOf } from '../../support/clients/clients.js';
 import { eventfs } from '../../support/mount/command.js';
-import { EVENTFS, EVENTFS_SCRIPT, Shell, run } from '../../support/mount/daemon.js';
+import { EVENTFS, EVENTFS_NODE, EVENTFS_SCRIPT, Shell, run } from '../../support/mount/daemon.js';
 import { daemon, mounted, nothingIsOpen, shell } from '../../support/mount/mounted.js';
 import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
 import { Terminal } from '../../support/clients/terminal.js';
@@ -26,9 +26,7 @@ type Status = Readonly<Record<string, number>> & {
   readonly subscribers: readonly Subscriber[];
 };
 
-async function status(
-  program: readonly string[] = [process.execPath, EVENTFS_SCRIPT],
-): Promise<Status> {
+async function status(program: readonly string[] = EVENTFS_NODE): Promise<Status> {
   const { out, err, code } = await run([...program, 'status', '--json', '--mount', daemon.path]);
   assert.equal([code, err], [0, '']);
   assert.is(out.split('\n').length, 2);
@@ -162,13 +160,7 @@ command(
   async () => {
     const owner = new Shell();
     await owner.run(`for n in $(seq 200); do mkdir ${daemon.path}/$$.$n; done`, 30_000);
-    const terminal = new Terminal([
-      process.execPath,
-      EVENTFS_SCRIPT,
-      'status',
-      '--mount',
-      daemon.path,
-    ]);
+    const terminal = new Terminal([...EVENTFS_NODE, 'status', '--mount', daemon.path]);
     assert.is(await terminal.ended, 0);
     const shown = terminal.screen.filter((line) => line !== '');
     assert.match(shown[0], 'eventfs on');
@@ -188,7 +180,7 @@ command(
   async () => {
     const at = async (columns: number, env: Readonly<Record<string, string>>): Promise<string> => {
       const args = ['status', '--all', '--mount', daemon.path];
-      const terminal = new Terminal([process.execPath, EVENTFS_SCRIPT, ...args], {
+      const terminal = new Terminal([...EVENTFS_NODE, ...args], {
         columns,
         rows: 100,
         env,

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { childrenOf } from '../../support/clients/actor.js';
 import { Reader, publishNumbered } from '../../support/clients/clients.js';
 import { eventfs } from '../../support/mount/command.js';
-import { EVENTFS_SCRIPT, exists, startDaemon, until } from '../../support/mount/daemon.js';
+import { EVENTFS_NODE, exists, startDaemon, until } from '../../support/mount/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
 import { Terminal, type TerminalSetting } from '../../support/clients/terminal.js';
 
@@ -12,7 +12,7 @@ const top = mounted('eventfs top');
 /** Returns the command that runs `eventfs top` on the test's mount. */
 function program(): readonly string[] {
   const options = ['--interval', '0.2', '--mount', daemon.path];
-  return [process.execPath, EVENTFS_SCRIPT, 'top', ...options];
+  return [...EVENTFS_NODE, 'top', ...options];
 }
 
 function start(setting: TerminalSetting = {}, ...args: readonly string[]): Terminal {
@@ -134,7 +134,7 @@ top('prints one screen where the cursor cannot be moved, and with --once', async
 top('ends with one line when the daemon ends', async () => {
   const other = await startDaemon();
   const command = ['top', '--interval', '0.2', '--mount', other.path];
-  const terminal = new Terminal([process.execPath, EVENTFS_SCRIPT, ...command]);
+  const terminal = new Terminal([...EVENTFS_NODE, ...command]);
   await terminal.shows(/q quits/);
   await other.stop();
   assert.is(await terminal.ended, 103);
@@ -148,7 +148,7 @@ top('still hears q while the daemon does not answer', async () => {
   // By io_uring a process that has asked a stopped daemon can't end (docs/drivers.md).
   const other = await startDaemon(['--source', 'none', '--transport', 'read']);
   const command = ['top', '--interval', '0.2', '--mount', other.path];
-  const terminal = new Terminal([process.execPath, EVENTFS_SCRIPT, ...command]);
+  const terminal = new Terminal([...EVENTFS_NODE, ...command]);
   await terminal.shows(/q quits/);
   other.process.kill('SIGSTOP');
   await terminal.shows(/the daemon does not answer; q quits/);

@@ -9,13 +9,7 @@ import { DEFAULT_CONFIG, readConfig } from '../../../fs/daemon/config/config.js'
 import { oneOf } from '../../../fs/daemon/config/kinds.js';
 import { NO_BOUNDS } from '../../../fs/tree/quota/bounds.js';
 import { UsageError } from '../../../fs/shared/errors.js';
-import {
-  EVENTFS_SCRIPT,
-  PROJECT,
-  mountPoint,
-  run,
-  startDaemon,
-} from '../../support/mount/daemon.js';
+import { EVENTFS_NODE, PROJECT, mountPoint, run, startDaemon } from '../../support/mount/daemon.js';
 import { statusOf } from '../../support/clients/clients.js';
 import { suite } from '../../support/runner/suite.js';
 
@@ -44,7 +38,7 @@ function fileOf(text: string | Buffer): string {
 }
 
 const mount = async (path: string, ...args: readonly string[]) =>
-  run([process.execPath, EVENTFS_SCRIPT, 'mount', '--config', path, ...args, mountPoint()]);
+  run([...EVENTFS_NODE, 'mount', '--config', path, ...args, mountPoint()]);
 
 config('means the defaults if it is empty', () => {
   assert.equal(read(''), DEFAULT_CONFIG);

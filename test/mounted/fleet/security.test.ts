@@ -6,7 +6,7 @@ import { type Broker, startBroker } from '../../support/fleet/broker.js';
 import { type Host, startHost } from '../../support/fleet/network.js';
 import {
   type Daemon,
-  EVENTFS_SCRIPT,
+  EVENTFS_NODE,
   PROJECT,
   run,
   startDaemon,
@@ -156,14 +156,7 @@ tests('keeps hostile names and payloads out of the mount', async () => {
   );
   assert.match(texts[0], /^overflow@\/eventfs\n[^]*\nLOST=1\nHOST=evil\n$/);
   assert.is(texts[1], 'add@/ok\nA=1\nHOST=evil\n');
-  const status = await run([
-    process.execPath,
-    EVENTFS_SCRIPT,
-    'bridge',
-    '--status',
-    '--state',
-    state,
-  ]);
+  const status = await run([...EVENTFS_NODE, 'bridge', '--status', '--state', state]);
   assert.match(status.out, /^hosts +2 online of 2 known/m);
   assert.match(status.out, /^refused +0 writes by the mount, [1-9]\d* malformed messages?$/m);
   await until(() => /malformed_messages_total [1-9]/.test(readFileSync(metrics, 'utf8')), metrics);
@@ -182,15 +175,7 @@ tests('is checked before a start', async () => {
   const broker = await startBroker();
   const check = (...args: readonly string[]): ReturnType<typeof run> =>
     run([
-      ...[
-        ...web.enter,
-        process.execPath,
-        EVENTFS_SCRIPT,
-        'bridge',
-        '--check',
-        '--broker',
-        broker.url,
-      ],
+      ...[...web.enter, ...EVENTFS_NODE, 'bridge', '--check', '--broker', broker.url],
       ...['--host', 'web1', '--publish', '', '--mount', local.path, '--state', scratch(), ...args],
     ]);
   const good = await check('--fleet', fleet.path);

@@ -20,6 +20,7 @@ import { sh, startAsUser } from '../without-root/common.js';
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
 import { configured } from '../../support/mount/config.js';
 import {
+  EVENTFS_NODE,
   EVENTFS_SCRIPT,
   Shell,
   isMounted,
@@ -321,8 +322,7 @@ print(code, own.recv(512).decode())`;
     'python3',
     '-c',
     hello,
-    process.execPath,
-    EVENTFS_SCRIPT,
+    ...EVENTFS_NODE,
     'mount',
     '--guard',
     path,
@@ -331,7 +331,7 @@ print(code, own.recv(512).decode())`;
     'the guardian has protocol 2, this daemon 1 (start the guardian again: eventfs umount, eventfs mount --guard)';
   assert.is(err, `eventfs: mount: ${why}\n`);
   assert.is(out, `1 NACK ${why}\n`);
-  const alone = await run([process.execPath, EVENTFS_SCRIPT, 'mount', '--guard', path], {
+  const alone = await run([...EVENTFS_NODE, 'mount', '--guard', path], {
     env: { ...process.env, EVENTFS_GUARD: '0' },
   });
   assert.is(alone.code, 1);

@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert';
 import { mountedAt } from '../../../fs/shared/kernel/mountinfo.js';
 import { cleanUp, prepare } from '../lifecycle/common.js';
 import {
-  EVENTFS_SCRIPT,
+  EVENTFS_NODE,
   PROJECT,
   isMounted,
   mountPoint,
@@ -30,7 +30,7 @@ class Service {
 
   /** @param room FileDescriptorStoreMax= */
   constructor(room: number, args: readonly string[]) {
-    const command = [process.execPath, EVENTFS_SCRIPT, 'mount', ...args];
+    const command = [...EVENTFS_NODE, 'mount', ...args];
     this.process = spawn('python3', [FAKE, String(room), ...command]);
     this.process.stdout!.on('data', (chunk: Buffer) => (this.#out += chunk.toString()));
     this.process.stderr!.on('data', (chunk: Buffer) => (this.#err += chunk.toString()));
@@ -99,12 +99,9 @@ systemd('keeps the mount while the service is started again', async () => {
 
 systemd('must be there and have room', async () => {
   const path = mountPoint();
-  const { err, code } = await run(
-    [process.execPath, EVENTFS_SCRIPT, 'mount', '--fd-holder', 'systemd', path],
-    {
-      env: { ...process.env, NOTIFY_SOCKET: '' },
-    },
-  );
+  const { err, code } = await run([...EVENTFS_NODE, 'mount', '--fd-holder', 'systemd', path], {
+    env: { ...process.env, NOTIFY_SOCKET: '' },
+  });
   assert.is(code, 100);
   assert.match(err, /\$NOTIFY_SOCKET is not set \(run it as a service with Type=notify\)/);
   const service = new Service(0, ['--fd-holder', 'systemd', path]);
@@ -133,14 +130,7 @@ s6('keeps the mount while the daemon is started again', async () => {
     assert.is(await next.stop(), 0);
     assert.not(isMounted(path));
     assert.equal((await run(['s6-fdholder-list', socket])).out, '');
-    const { err, code } = await run([
-      process.execPath,
-      EVENTFS_SCRIPT,
-      'mount',
-      '--fd-holder',
-      's6:/nowhere',
-      path,
-    ]);
+    const { err, code } = await run([...EVENTFS_NODE, 'mount', '--fd-holder', 's6:/nowhere', path]);
     assert.is(code, 1);
     assert.match(err, /^eventfs: mount: \/nowhere: .*\(start s6-fdholder-daemon \/nowhere\)\n$/);
   } finally {

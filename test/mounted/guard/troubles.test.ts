@@ -17,6 +17,7 @@ import { controlDirectories, controlFiles, isOwn } from '../../../fs/guard/contr
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
 import { configured } from '../../support/mount/config.js';
 import {
+  EVENTFS_NODE,
   EVENTFS_SCRIPT,
   type Daemon,
   Shell,
@@ -251,7 +252,7 @@ s.accept()[0].send(b'RELOADED \\x1b[2J')`;
   });
   await new Promise((done) => impostor.stdout.once('data', done));
   const env = { ...process.env, XDG_RUNTIME_DIR: runtime };
-  const { code, out } = await run([process.execPath, EVENTFS_SCRIPT, 'reload', path], { env });
+  const { code, out } = await run([...EVENTFS_NODE, 'reload', path], { env });
   impostor.kill();
   rmSync(runtime, { recursive: true });
   assert.is(out, '');

@@ -10,7 +10,7 @@ import { mount as mountFilesystem, unmount } from '#native';
 import { MOUNT_TYPE, parseMountinfo } from '../../../fs/shared/kernel/mountinfo.js';
 import { killClients, publishNumbered, statusOf } from '../../support/clients/clients.js';
 import {
-  EVENTFS_SCRIPT,
+  EVENTFS_NODE,
   type Daemon,
   Shell,
   killDaemons,
@@ -125,7 +125,7 @@ moved(
     await within(['old', 'new', 'third'], async (at) => {
       const daemon = await startDaemon(undefined, join(at, 'old'));
       mountFilesystem(daemon.path, join(at, 'new'), '', MS_MOVE, '');
-      assert.equal(await run([process.execPath, EVENTFS_SCRIPT, 'umount', join(at, 'new')]), {
+      assert.equal(await run([...EVENTFS_NODE, 'umount', join(at, 'new')]), {
         out: '',
         err: '',
         code: 0,
@@ -135,7 +135,7 @@ moved(
       for (const name of ['new', 'third'])
         mountFilesystem(other.path, join(at, name), '', MS_BIND, '');
       await other.kill();
-      assert.equal(await run([process.execPath, EVENTFS_SCRIPT, 'umount', join(at, 'new')]), {
+      assert.equal(await run([...EVENTFS_NODE, 'umount', join(at, 'new')]), {
         out: '',
         err: '',
         code: 0,
@@ -150,10 +150,7 @@ moved('that was moved is found by its guardian, and the guardian by eventfs relo
     const path = join(at, 'new/a b');
     mkdirSync(path);
     mountFilesystem(guarded.path, path, '', MS_MOVE, '');
-    assert.match(
-      (await run([process.execPath, EVENTFS_SCRIPT, 'reload', path])).out,
-      / serves .*a b\n$/,
-    );
+    assert.match((await run([...EVENTFS_NODE, 'reload', path])).out, / serves .*a b\n$/);
     await killDaemon(path);
     process.kill(await daemonPid(path), 'SIGKILL');
     assert.is(await guarded.ended, 1);

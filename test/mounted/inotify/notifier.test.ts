@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs';
 import { isDead, reach } from '../../support/clients/actor.js';
 import { killClients, publishNumbered } from '../../support/clients/clients.js';
 import {
-  EVENTFS_SCRIPT,
+  EVENTFS_NODE,
   type Daemon,
   Shell,
   descriptors,
@@ -180,7 +180,7 @@ helper('ends with eventfs umount and with SIGTERM', async () => {
     const pid = helperOf(served.pid);
     if (end === 'SIGTERM') assert.is(await served.stop(), 0);
     else {
-      await run([process.execPath, EVENTFS_SCRIPT, 'umount', served.path]);
+      await run([...EVENTFS_NODE, 'umount', served.path]);
       assert.is(await served.ended, 0);
     }
     assert.ok(isDead(pid), end);

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import { type DeviceEvent, Filter, type NewEvent, publish, subscribe } from '../../../fs/index.js';
 import { statusOf } from '../../support/clients/clients.js';
-import { EVENTFS_SCRIPT, makeUevent, run, until, within } from '../../support/mount/daemon.js';
+import { EVENTFS_NODE, makeUevent, run, until, within } from '../../support/mount/daemon.js';
 import { configured } from '../../support/mount/config.js';
 import { daemon, mounted, nothingIsOpen } from '../../support/mount/mounted.js';
 import { failure, take, waitingBytes } from './common.js';
@@ -199,7 +199,7 @@ library('accepts a symlink to the mount, and events of the command', async () =>
   const events = subscribe({ mount: daemon.path, filter: 'SUBSYSTEM==mine' });
   await events.ready;
   const { code } = await run([
-    ...[process.execPath, EVENTFS_SCRIPT, 'emit', '--mount', daemon.path],
+    ...[...EVENTFS_NODE, 'emit', '--mount', daemon.path],
     ...['ACTION=add', 'DEVPATH=/by/emit', 'SUBSYSTEM=mine'],
   ]);
   assert.is(code, 0);

@@ -10,7 +10,7 @@ import { mount as mountFilesystem } from '#native';
 import { Actor, buildClients, untilAlone, untilBlocked } from '../../support/clients/actor.js';
 import {
   type Daemon,
-  EVENTFS_SCRIPT,
+  EVENTFS_NODE,
   Shell,
   isMounted,
   killDaemons,
@@ -64,7 +64,7 @@ export async function shellWithDirectory(daemon: Daemon): Promise<Shell> {
 }
 
 export async function eventfs(...args: readonly string[]): Promise<Ended> {
-  return run([process.execPath, EVENTFS_SCRIPT, ...args]);
+  return run([...EVENTFS_NODE, ...args]);
 }
 
 /** Resolves once the mount on `path` and its connection have ended. */

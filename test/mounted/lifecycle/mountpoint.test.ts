@@ -20,7 +20,7 @@ import { mountFuse } from '../../../fs/drivers/common/mount-fuse.js';
 import { mountedAt } from '../../../fs/shared/kernel/mountinfo.js';
 import { reach, untilAlone } from '../../support/clients/actor.js';
 import {
-  EVENTFS_SCRIPT,
+  EVENTFS_NODE,
   isMounted,
   killDaemons,
   mountPoint,
@@ -63,7 +63,7 @@ type Ended = Awaited<ReturnType<typeof run>>;
 async function fail(
   args: readonly string[],
   under: readonly string[] = [],
-  program: readonly string[] = [process.execPath, EVENTFS_SCRIPT],
+  program: readonly string[] = EVENTFS_NODE,
 ): Promise<Ended> {
   return run([...under, ...program, 'mount', '--source', 'none', ...args]);
 }
@@ -280,7 +280,7 @@ for (const [what, name] of [
     await daemon.kill();
     const next = await startDaemon(undefined, path);
     await hasSaid(next, 'detached the mount of a killed daemon');
-    assert.equal(await run([process.execPath, EVENTFS_SCRIPT, 'umount', '--', path]), {
+    assert.equal(await run([...EVENTFS_NODE, 'umount', '--', path]), {
       out: '',
       err: '',
       code: 0,
@@ -310,7 +310,7 @@ command('resolves relative names, doubled and trailing slashes, and symbolic lin
     await daemon.kill();
     const next = await startDaemon(undefined, name);
     await hasSaid(next, `${path}: detached the mount`);
-    assert.is((await run([process.execPath, EVENTFS_SCRIPT, 'umount', name])).code, 0);
+    assert.is((await run([...EVENTFS_NODE, 'umount', name])).code, 0);
     assert.is(await next.ended, 0);
     assert.not(isMounted(path), name);
   }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { mount as mountFilesystem, unmount } from '#native';
 import { reach } from '../../support/clients/actor.js';
 import {
-  EVENTFS_SCRIPT,
+  EVENTFS_NODE,
   isMounted,
   mountPoint,
   run,
@@ -61,8 +61,7 @@ umount(
       'unshare',
       '-pf',
       '--kill-child',
-      process.execPath,
-      EVENTFS_SCRIPT,
+      ...EVENTFS_NODE,
       'umount',
       daemon.path,
     ]);
@@ -92,7 +91,7 @@ umount('says where eventfs is mounted', async () => {
   await one.stop();
   await two.stop();
   const alone = ['unshare', '--mount', 'sh', '-c', 'umount -a -l -t fuse.eventfs; exec "$@"', 'sh'];
-  const nowhere = await run([...alone, process.execPath, EVENTFS_SCRIPT, 'umount', mountPoint()]);
+  const nowhere = await run([...alone, ...EVENTFS_NODE, 'umount', mountPoint()]);
   assert.match(nowhere.err, /\(it is mounted nowhere in this mount namespace\)\n$/);
 });
 

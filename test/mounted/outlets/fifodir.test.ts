@@ -23,7 +23,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { refused } from '../../support/mount/apart.js';
 import { Reader, compile, eventText, publish, statusOf } from '../../support/clients/clients.js';
-import { EVENTFS_SCRIPT, mountPoint, run, startDaemon, until } from '../../support/mount/daemon.js';
+import { EVENTFS_NODE, mountPoint, run, startDaemon, until } from '../../support/mount/daemon.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
 
 const scratch = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'fifodir-'));
@@ -229,8 +229,7 @@ fifodir('is refused if it is missing, no directory, on FUSE or below the mount',
   const path = mountPoint();
   chmodSync(path, 0o755);
   const { err, code } = await run([
-    process.execPath,
-    EVENTFS_SCRIPT,
+    ...EVENTFS_NODE,
     'mount',
     path,
     '--source',

@@ -4,7 +4,7 @@ import { existsSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { refused } from '../../support/mount/apart.js';
 import { Reader, compile } from '../../support/clients/clients.js';
-import { EVENTFS_SCRIPT, mountPoint, run, startDaemon, until } from '../../support/mount/daemon.js';
+import { EVENTFS_NODE, mountPoint, run, startDaemon, until } from '../../support/mount/daemon.js';
 import { mounted } from '../../support/mount/mounted.js';
 import { SOCKETS, scratch, testSubscribers } from './subscribers.js';
 
@@ -82,8 +82,7 @@ file(
     assert.match(await refused(['--source', 'none', '--socket', '']), 'PATH or PATH:MODE');
     const below = mountPoint();
     const { err, code } = await run([
-      process.execPath,
-      EVENTFS_SCRIPT,
+      ...EVENTFS_NODE,
       'mount',
       below,
       '--source',

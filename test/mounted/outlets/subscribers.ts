@@ -14,7 +14,7 @@ import {
   statusOf,
   valuesOf,
 } from '../../support/clients/clients.js';
-import { EVENTFS_SCRIPT, mountPoint, run, startDaemon, until } from '../../support/mount/daemon.js';
+import { EVENTFS_NODE, mountPoint, run, startDaemon, until } from '../../support/mount/daemon.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
 import { AS_NOBODY_FOR_EVER } from '../../support/mount/other-user.js';
 
@@ -122,14 +122,7 @@ export function testSubscribers(kind: SocketKind): void {
         `pid=${client.process.pid} uid=0 pending=0 lost=0 added=0 filter=SUBSYSTEM==net; ACTION==add`,
       ],
     );
-    const { out } = await run([
-      process.execPath,
-      EVENTFS_SCRIPT,
-      'status',
-      '--json',
-      '--mount',
-      daemon.path,
-    ]);
+    const { out } = await run([...EVENTFS_NODE, 'status', '--json', '--mount', daemon.path]);
     const { subscribers } = JSON.parse(out) as {
       subscribers: { what: string; pid: number; filter: string }[];
     };

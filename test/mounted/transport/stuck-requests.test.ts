@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { Calls, Reader, killClients, statusOf } from '../../support/clients/clients.js';
 import { eventfs } from '../../support/mount/command.js';
 import {
+  EVENTFS_NODE,
   EVENTFS_SCRIPT,
   killDaemons,
   mountPoint,
@@ -33,12 +34,9 @@ stuck.after(async () => {
 
 /** Runs `eventfs doctor` and returns its finding about requests. */
 async function finding(path: string, under: readonly string[] = []): Promise<Finding | undefined> {
-  const { out } = await run(
-    [...under, process.execPath, EVENTFS_SCRIPT, 'doctor', '--json', '--mount', path],
-    {
-      timeoutMs: 30_000,
-    },
-  );
+  const { out } = await run([...under, ...EVENTFS_NODE, 'doctor', '--json', '--mount', path], {
+    timeoutMs: 30_000,
+  });
   const findings = JSON.parse(out) as Finding[];
   return findings.find(({ what }) =>
     /no other request waits|got no answer|stuck requests|wait for it/.test(what),

@@ -10,7 +10,7 @@ import {
   hasSaid,
 } from '../../support/mount/daemon.js';
 import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
-import { EVENTFS_SCRIPT, preload } from '../../support/project.js';
+import { EVENTFS_NODE, EVENTFS_SCRIPT, preload } from '../../support/project.js';
 import { suite } from '../../support/runner/suite.js';
 import { FUSERMOUNT, MISSING, asUser, findings, ownMountPoint } from './common.js';
 
@@ -114,11 +114,11 @@ refused('says that a mount point is inside an eventfs, of another daemon or its 
   const daemon = await startDaemon(['--source', 'none', '--sticky', 'inner']);
   const path = `${daemon.path}/inner`;
   const line = `${path}: it is inside the eventfs at ${daemon.path} (choose a directory outside of it)`;
-  await says([process.execPath, EVENTFS_SCRIPT], path, line, Exit.failed);
+  await says(EVENTFS_NODE, path, line, Exit.failed);
   await daemon.kill();
   const again = `${daemon.path}/log`;
-  await says([process.execPath, EVENTFS_SCRIPT], again, `${again}: it is inside`, Exit.failed);
-  assert.is((await run([process.execPath, EVENTFS_SCRIPT, 'umount', daemon.path])).code, 0);
+  await says(EVENTFS_NODE, again, `${again}: it is inside`, Exit.failed);
+  assert.is((await run([...EVENTFS_NODE, 'umount', daemon.path])).code, 0);
 });
 
 refused('says that the receive buffer is small without CAP_NET_ADMIN', async () => {

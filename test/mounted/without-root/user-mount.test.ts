@@ -14,7 +14,7 @@ import {
   hasSaid,
 } from '../../support/mount/daemon.js';
 import { AS_NOBODY, asUser as commandAs } from '../../support/mount/other-user.js';
-import { EVENTFS_SCRIPT } from '../../support/project.js';
+import { EVENTFS_NODE } from '../../support/project.js';
 import { missingRing, withRing } from '../../support/mount/transport.js';
 import { suite } from '../../support/runner/suite.js';
 import { MISSING, asUser, findings, ownMountPoint, seenIn, sh, startAsUser } from './common.js';
@@ -83,12 +83,12 @@ own('serves emit, watch, status and doctor of the user, and nobody else', async 
   assert.match(text, 'mounted without allow_other');
 
   const kept = `${path}: another user has mounted it, and it keeps other users out`;
-  const status = await run([process.execPath, EVENTFS_SCRIPT, 'status', '--mount', path]);
+  const status = await run([...EVENTFS_NODE, 'status', '--mount', path]);
   assert.is(status.err, `eventfs: status: ${kept} (run this as that user)\n`);
-  const doctor = await run([process.execPath, EVENTFS_SCRIPT, 'doctor', '--mount', path]);
+  const doctor = await run([...EVENTFS_NODE, 'doctor', '--mount', path]);
   assert.match(doctor.out, `warn  ${kept}\n`);
   // Root can't ask this daemon to stop, but ends its connection
-  const umount = await run([process.execPath, EVENTFS_SCRIPT, 'umount', path]);
+  const umount = await run([...EVENTFS_NODE, 'umount', path]);
   assert.equal(umount, { out: '', err: '', code: 0 });
   assert.is(await within(20_000, daemon.ended, 'the daemon did not end'), 0);
 });

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { killClients, spawnClient } from '../clients/clients.js';
-import { type Daemon, EVENTFS_SCRIPT, run, until, within } from '../mount/daemon.js';
+import { type Daemon, EVENTFS_NODE, run, until, within } from '../mount/daemon.js';
 import { stopFleet } from './broker.js';
 
 export const PATIENCE_MS = 20_000;
@@ -27,7 +27,7 @@ export class Bridge {
     readonly args: readonly string[],
     under: readonly string[] = [],
   ) {
-    const command = [...under, process.execPath, EVENTFS_SCRIPT, 'bridge', ...args];
+    const command = [...under, ...EVENTFS_NODE, 'bridge', ...args];
     this.process = spawn(command[0], command.slice(1), { stdio: ['ignore', 'inherit', 'pipe'] });
     this.process.stderr!.on('data', (chunk: Buffer) => (this.log += chunk.toString()));
     this.ended = new Promise((done) =>

@@ -6,7 +6,7 @@
 import type { ChildProcess } from 'node:child_process';
 import * as assert from 'uvu/assert';
 import { compile, Reader, spawnClient } from '../clients/clients.js';
-import { type Daemon, EVENTFS_SCRIPT, mountPoint, run, startDaemon } from './daemon.js';
+import { type Daemon, EVENTFS_NODE, mountPoint, run, startDaemon } from './daemon.js';
 
 /** A command that runs another one in a new network namespace. */
 export const OWN_NETWORK = ['unshare', '--net'] as const;
@@ -130,14 +130,7 @@ export async function refused(
   args: readonly string[],
   under: readonly string[] = [],
 ): Promise<string> {
-  const { err, code } = await run([
-    ...under,
-    process.execPath,
-    EVENTFS_SCRIPT,
-    'mount',
-    mountPoint(),
-    ...args,
-  ]);
+  const { err, code } = await run([...under, ...EVENTFS_NODE, 'mount', mountPoint(), ...args]);
   assert.ok(code !== 0 && code !== null, `it was not refused: ${err}`);
   assert.match(err, /^eventfs: [^\n]+\n$/);
   return err;

@@ -1,6 +1,6 @@
 /** Runs `eventfs` as a user's script does. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { EVENTFS_SCRIPT, run, until, within } from './daemon.js';
+import { EVENTFS_NODE, EVENTFS_SCRIPT, run, until, within } from './daemon.js';
 
 export type Outcome = Awaited<ReturnType<typeof run>>;
 
@@ -9,7 +9,7 @@ export function eventfs(
   args: readonly string[],
   options: Parameters<typeof run>[1] = {},
 ): Promise<Outcome> {
-  return run([process.execPath, EVENTFS_SCRIPT, ...args], { timeoutMs: 30_000, ...options });
+  return run([...EVENTFS_NODE, ...args], { timeoutMs: 30_000, ...options });
 }
 
 /** An `eventfs` that runs until a signal ends it. */

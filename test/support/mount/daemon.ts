@@ -20,9 +20,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseMountinfo } from '../../../fs/shared/kernel/mountinfo.js';
 import { refuseUnreadable } from './other-user.js';
-import { EVENTFS_SCRIPT } from '../project.js';
+import { EVENTFS_NODE } from '../project.js';
 
-export { EMIT_HELPER, EVENTFS, EVENTFS_SCRIPT, PROJECT } from '../project.js';
+export { EMIT_HELPER, EVENTFS, EVENTFS_NODE, EVENTFS_SCRIPT, PROJECT } from '../project.js';
 
 const READY_TIMEOUT_MS = 10_000;
 const STOP_TIMEOUT_MS = 10_000;
@@ -85,7 +85,7 @@ export async function killDaemons(): Promise<void> {
 export async function startDaemon(
   args: readonly string[] = ['--source', 'none'],
   path = mountPoint(),
-  { under = [], env = {}, eventfs = [process.execPath, EVENTFS_SCRIPT] }: DaemonSetting = {},
+  { under = [], env = {}, eventfs = EVENTFS_NODE }: DaemonSetting = {},
 ): Promise<Daemon> {
   // Before `args`, which may override it. A mount that another process holds has no ring.
   const isHeld = args.some((option) => /^--(guard|fd-holder)$/.test(option));

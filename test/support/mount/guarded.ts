@@ -5,7 +5,7 @@ import { isSystemError } from '../../../fs/shared/errors.js';
 import { childrenNamed } from '../clients/fault.js';
 import {
   type Daemon,
-  EVENTFS_SCRIPT,
+  EVENTFS_NODE,
   descriptors,
   killDaemons,
   mountPoint,
@@ -88,7 +88,7 @@ export class GuardedMount {
    */
   async reload(killAfter?: number): Promise<number | null> {
     const before = await this.daemon();
-    const reloaded = run([process.execPath, EVENTFS_SCRIPT, 'reload', this.path]);
+    const reloaded = run([...EVENTFS_NODE, 'reload', this.path]);
     if (killAfter !== undefined) {
       const next = (): number | undefined =>
         childrenNamed(this.guardian.pid, '').find((pid) => pid !== before);
