@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -196,12 +197,11 @@ static int make_directory_in_child(char *path, const struct options *options) {
   pid_t child = fork();
   if (child < 0) return 0;
   if (child == 0) {
-    /* It may never end, and a shell that reads this program's output must not wait for it. */
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-      if (fd != channel[1]) close(fd);
-    }
+    /* It may never end: the reader of a pipe that this program inherited must not wait for it. */
+    if (dup2(channel[1], STDIN_FILENO) < 0) _exit(1);
+    syscall(SYS_close_range, STDIN_FILENO + 1, ~0u, 0u);
     if (!make_directory(path, owner, options)) _exit(1);
-    _exit(write(channel[1], path, strlen(path)) < 0);
+    _exit(write(STDIN_FILENO, path, strlen(path)) < 0);
   }
   close(channel[1]);
   int is_made = receive_path(channel[0], path);

@@ -2,11 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import * as assert from 'uvu/assert';
+import { isRingOffered } from '../../../fs/shared/kernel/ring-parameter.js';
 import { eventText, publish } from '../../support/clients/clients.js';
 import { directories, whilePublishing } from '../../support/clients/exec.js';
-import { EMIT_HELPER, EVENTFS, run, until } from '../../support/mount/daemon.js';
+import { EMIT_HELPER, EVENTFS, run, startDaemon, until } from '../../support/mount/daemon.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
 import { AS_NOBODY, commandForOthers } from '../../support/mount/other-user.js';
+import { withRing } from '../../support/mount/transport.js';
 
 const HELPER = join(dirname(EMIT_HELPER), 'eventfs-exec');
 
@@ -109,6 +111,24 @@ command('gives up a daemon that does not answer, and leaves the message to Node'
     process.kill(daemon.pid, 'SIGCONT');
   }
   await until(() => directories().length === 0, 'a directory is left');
+});
+
+/** By io_uring the child of the helper that has asked a stopped daemon can't be killed. */
+command('keeps no descriptor of the caller open while a daemon does not answer', async () => {
+  if (isRingOffered() === undefined) return;
+  const options = ['--source', 'none', '--transport', 'io-uring'];
+  const stopped = await withRing(() => startDaemon(options));
+  process.kill(stopped.pid, 'SIGSTOP');
+  try {
+    const args = [HELPER, 'sh', '-c', '', 'exec', '--mount', stopped.path, '--', 'true'];
+    const { code } = await run(['bash', '-c', 'exec 9>&1 >/dev/null; "$@"', 'bash', ...args], {
+      timeoutMs: 8000,
+    });
+    assert.is(code, 0);
+  } finally {
+    process.kill(stopped.pid, 'SIGCONT');
+  }
+  await stopped.stop();
 });
 
 command('works for a user without privileges', async () => {
