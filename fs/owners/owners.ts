@@ -25,6 +25,9 @@ import { system } from './system.js';
 export type { Caller } from './caller.js';
 export { type Mortal, Owner } from './owner.js';
 
+/** The first process of the daemon's PID namespace. */
+const INIT = 1 as Pid;
+
 /** All owners, by PID. */
 export class Owners {
   /** The number of drains, which the addon counts. */
@@ -142,14 +145,27 @@ export class Owners {
   }
 
   /**
-   * Returns whether the caller's process or an ancestor of it has the PID `pid` in the caller's PID
-   * namespace. If the caller is unknown, returns false.
+   * Returns the process that the caller means by a PID: itself or an ancestor, in its own PID
+   * namespace.
+   *
+   * @returns undefined if it means neither, or is unknown. Process 1 of the daemon's PID namespace
+   *   is an ancestor of every process, so only that process itself means it
+   * @throws FsError ENFILE if the daemon has no descriptor left
+   */
+  meant(pid: number, caller: Caller): Pid | undefined {
+    const status = caller.pid === 0 ? undefined : this.#processes.status(caller.pid);
+    const meant = status === undefined ? undefined : ownOrAncestor(pid, status);
+    return meant === INIT && status!.pid !== INIT ? undefined : meant;
+  }
+
+  /**
+   * Returns whether the caller is in an inner PID namespace.
    *
    * @throws FsError ENFILE if the daemon has no descriptor left
    */
-  isSelfOrAncestor(pid: number, caller: Caller): boolean {
+  isInside(caller: Caller): boolean {
     const status = caller.pid === 0 ? undefined : this.#processes.status(caller.pid);
-    return status !== undefined && ownOrAncestor(pid, status) !== undefined;
+    return status !== undefined && status.namespacePids.length > 1;
   }
 
   /**

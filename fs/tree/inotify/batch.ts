@@ -19,11 +19,11 @@ export class Batch {
    * @param names the names of the events
    */
   addDirectory(
-    { ino, name }: WatchedDirectory,
+    { ino, nameForNotifier }: WatchedDirectory,
     candidates: WatchCandidates,
     names: Iterable<string>,
   ): void {
-    this.#parts.push(`D${ino} ${name}`);
+    this.#parts.push(`D${ino} ${nameForNotifier}`);
     const nowMs = clock.monotonicMs();
     candidates.askers.forEach((tid, i) =>
       this.#parts.push(`S${tid} ${Math.floor(nowMs - candidates.askedMs[i])}`),

@@ -47,6 +47,7 @@ export class Ghosts {
   add(directory: Ghost): boolean {
     if (this.#ghosts.size >= MOST_GHOSTS) return false;
     directory.chargeGhost();
+    this.nameTaken(directory.name); // another PID namespace may have had a directory of that name
     this.#put(directory.name, directory);
     return true;
   }

@@ -19,7 +19,8 @@ const NO_THREAD = -1;
 export interface WatchedDirectory {
   readonly ino: number;
   readonly uid: number;
-  readonly name: string;
+  /** The name by which the notifier finds it in the root. */
+  readonly nameForNotifier: string;
   readonly queue: Queue<Entry>;
   /** Null until a thread asks for the directory's attributes. */
   readonly watch: WatchState | null;

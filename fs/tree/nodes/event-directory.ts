@@ -29,6 +29,10 @@ export abstract class EventDirectory
 {
   /** The name in the root. */
   abstract readonly name: string;
+  /** The name by which the notifier finds the directory in the root. */
+  get nameForNotifier(): string {
+    return this.name;
+  }
   /** Null until a user makes the first one. */
   #specials: SpecialFiles | null = null;
   /**

@@ -43,5 +43,5 @@ export function givesWay(
   if (pid === undefined) return false;
   if (!isOrphaned && owners.effectiveUidOf(directory.owner) === madeBy) return false;
   // fuse-native does not tell the caller: then any live process of that PID is enough.
-  return caller === undefined ? owners.isAlive(pid) : owners.isSelfOrAncestor(pid, caller);
+  return caller === undefined ? owners.isAlive(pid) : owners.meant(pid, caller) !== undefined;
 }

@@ -16,6 +16,7 @@ import type { Ghost } from '../inotify/ghosts.js';
 import type { QuotaAccount } from '../quota/account.js';
 import type { Task } from '../turns.js';
 import { PERMISSION_BITS } from './attributes.js';
+import type { DirectoryNames } from './directory-names.js';
 import { StatusFile } from './fixed/text-file.js';
 import { Lifetime, type Node, type NodeId } from './node.js';
 import { ReceivingDirectory } from './process/receiving-directory.js';
@@ -38,6 +39,7 @@ const EVENTS_A_STEP = 32;
 export interface DirectoryParent {
   /** Ends a directory whose owner is dead and that is not sticky. */
   ownerDied(directory: ProcessDirectory): void;
+  readonly names: Pick<DirectoryNames<ProcessDirectory>, 'nameForNotifier'>;
 }
 
 /** A directory that belongs to one process and ends with it. */
@@ -123,6 +125,10 @@ export class ProcessDirectory
     this.filtered = timeOf(state, 'filtered');
     this.start.restore(state);
     this.listedTo = state.listedTo;
+  }
+
+  override get nameForNotifier(): string {
+    return this.parent.names.nameForNotifier(this);
   }
 
   protected override makeFixture(name: string): Node | undefined {

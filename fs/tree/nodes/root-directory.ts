@@ -10,6 +10,7 @@ import {
   OwnAttributes,
 } from './attributes.js';
 import { Directory, type Listing, listDots } from './directory.js';
+import { DirectoryNames } from './directory-names.js';
 import { FOREVER, type Node, type NodeId, ROOT_ID } from './node.js';
 import { givesWay, pidOf } from './pid-names.js';
 import { type DirectoryParent, ProcessDirectory } from './process-directory.js';
@@ -35,12 +36,14 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
   #fixedDirectories = 0;
   /** The process directories, in the order in which they were made. */
   readonly directories = new Sequence<ProcessDirectory>();
+  readonly names: DirectoryNames<ProcessDirectory>;
 
   constructor(
     private readonly context: TreeContext,
     private readonly owners: Owners,
   ) {
     super(ROOT_ID, FOREVER);
+    this.names = new DirectoryNames(this.directories, owners);
   }
 
   /**
@@ -75,8 +78,7 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
   }
 
   #fixedNode(name: string): Node | undefined {
-    for (const fixed of this.#fixed) if (fixed.name === name) return fixed.node;
-    return undefined;
+    return this.#fixed.find((fixed) => fixed.name === name)?.node;
   }
 
   get mode(): number {
@@ -87,17 +89,17 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
    * Finds a process directory or a fixed name.
    * @param name bytes as characters
    * @param caller the process that looks the name up, if the driver knows it
-   * @returns undefined if there is none, or if the directory gives way to the caller
+   * @returns undefined if there is none that the caller means, or if it gives way to the caller
    */
   lookup(name: string, caller?: Caller): Node | undefined {
-    const directory = this.directories.get(name);
+    const directory = this.names.find(name, caller);
     if (directory === undefined) return this.#fixedNode(name);
     return givesWay(directory, caller, this.owners) ? undefined : directory;
   }
 
   override whyNotFound(name: string): string {
     const pid = pidOf(name);
-    if (this.directories.get(name) !== undefined)
+    if (this.names.any(name) !== undefined)
       return 'the directory of that name is hidden from the caller, whose PID it has';
     if (pid === undefined) return 'no directory has that name';
     return this.owners.isAlive(pid)
@@ -111,7 +113,7 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
    * @throws FsError EEXIST if the directory of that name stays
    */
   #clear(name: string, caller?: Caller): void {
-    const directory = this.directories.get(name);
+    const directory = this.names.find(name, caller);
     if (directory === undefined && this.#fixedNode(name) === undefined) return;
     if (directory === undefined || !givesWay(directory, caller, this.owners))
       throw new FsError(Errno.EEXIST, 'a file or directory of that name exists');
@@ -127,7 +129,10 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
    */
   override mkdir(name: string, mode: number, caller: Caller): ProcessDirectory {
     this.#clear(name, caller);
-    return this.#add(name, mode, caller.uid, caller.gid, () => this.#ownerFor(name, caller));
+    const pid = pidOf(name);
+    const findOwner = (): Owner =>
+      pid === undefined ? this.owners.ofCaller(caller) : this.owners.named(pid, caller);
+    return this.#add(name, mode, caller.uid, caller.gid, findOwner);
   }
 
   /**
@@ -183,7 +188,7 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
         uid,
       );
       this.owners.bind(owner, directory);
-      directory.position = this.directories.push(name, directory);
+      directory.position = this.directories.push(this.names.add(directory), directory);
       this.context.deliveries.add(directory);
       this.context.inotify.nameTaken(name);
       this.#own.contentsChanged();
@@ -195,12 +200,6 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
     }
   }
 
-  /** Returns the process that the name names, else the caller. */
-  #ownerFor(name: string, caller: Caller): Owner {
-    const pid = pidOf(name);
-    return pid === undefined ? this.owners.ofCaller(caller) : this.owners.named(pid, caller);
-  }
-
   /**
    * rmdir(2). The owner ends its directory whatever the directory holds. A sticky directory has no
    * owner.
@@ -209,22 +208,20 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
    * directory is not `removable` and the caller does not own it
    */
   override rmdir(name: string, caller?: Caller): void {
-    const directory = this.directories.get(name);
+    const directory = this.names.find(name, caller);
     if (directory === undefined) {
       if (this.#fixedNode(name) !== undefined)
         throw new FsError(Errno.EPERM, 'a name that the mount always has cannot be removed');
       throw new FsError(Errno.ENOENT, 'no directory has that name');
     }
-    if (!directory.removable && !this.#isOwner(directory, caller))
+    const { isSticky, owner } = directory;
+    const isOwner = caller !== undefined && !isSticky && this.owners.isCaller(owner, caller);
+    if (!directory.removable && !isOwner)
       throw new FsError(
         Errno.ENOTEMPTY,
         'the directory is not empty, and the caller does not own it: list it and remove its entries first',
       );
     this.#end(directory, 'rmdir');
-  }
-
-  #isOwner({ isSticky, owner }: ProcessDirectory, caller?: Caller): boolean {
-    return caller !== undefined && !isSticky && this.owners.isCaller(owner, caller);
   }
 
   /** Ends a directory whose owner is dead. */
@@ -240,12 +237,14 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
    */
   #end(directory: ProcessDirectory, cause: 'rmdir' | 'gaveWay' | 'ownerDied'): void {
     if (cause !== 'ownerDied') this.owners.release(directory.owner, directory);
-    this.directories.delete(directory.name);
+    this.names.delete(directory);
     this.#own.contentsChanged();
     this.context.recorder?.changed(this);
     directory.end();
+    const { inotify } = this.context;
     // The kernel tells inotify of an rmdir(2) by itself.
-    if (cause !== 'rmdir') this.context.inotify.queueDelete(directory);
+    if (cause !== 'rmdir') inotify.queueDelete(directory);
+    if (this.names.any(directory.name) !== undefined) inotify.nameTaken(directory.name);
   }
 
   override get listingEnd(): number {
@@ -255,7 +254,8 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
   /** readdir(3). Process directories come first, the fixed names last. */
   list(offset: number, to: Listing, end = this.listingEnd): void {
     if (!listDots(this.ino, this.ino, offset, to)) return;
-    listRoot(this.directories, this.#fixed, this.context.settings.listsLinks, offset, to, end);
+    const { listsLinks } = this.context.settings;
+    listRoot(this.directories, this.names, this.#fixed, listsLinks, offset, to, end);
   }
 
   /** chmod(2), chown(2), utimensat(2). A size is ignored. */
@@ -285,7 +285,7 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
   adopt(directory: ProcessDirectory): void {
     const { owner, name, position } = directory;
     this.owners.bind(owner, directory);
-    this.directories.restore(position, name, directory);
+    this.directories.restore(position, this.names.add(directory), directory);
     this.context.deliveries.add(directory);
     this.context.inotify.nameTaken(name);
   }

@@ -59,7 +59,8 @@ export class InotifyHelperHandlers implements SpecialCaller {
       return inotify.isUnmade(directory, name)
         ? reply.refuse(Errno.ENOENT, TO_BE_MADE)
         : reply.refuse(Errno.EALREADY, POPPED);
-    const node = inotify.ghost(name) ?? directory.lookup(name);
+    const node =
+      inotify.ghost(name) ?? this.tree.root.names.findForNotifier(name) ?? directory.lookup(name);
     if (node === undefined) return reply.refuse(Errno.ENOENT, NOT_FOUND);
     replyEntry(this.tree, reply, node);
     return DONE;

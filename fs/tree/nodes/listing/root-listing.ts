@@ -35,14 +35,16 @@ interface Named {
 /**
  * Lists the root from an offset behind `.` and `..` on.
  * @param directories the process directories
+ * @param names says which directories are not listed, because another one has the name
  * @param fixed the fixed names, in their order
  * @param listsLinks whether names that are links are listed
  * @param offset as in `Directory.list`
  * @param to as in `Directory.list`
  * @param end the position at which the listing ends
  */
-export function listRoot(
-  directories: Pick<Sequence<Named>, 'nextPosition' | 'seek' | 'at'>,
+export function listRoot<Directory extends Named>(
+  directories: Pick<Sequence<Directory>, 'nextPosition' | 'seek' | 'at'>,
+  names: { isHidden(directory: Directory): boolean },
   fixed: readonly Fixed[],
   listsLinks: boolean,
   offset: number,
@@ -55,10 +57,9 @@ export function listRoot(
     offset >= firstFixed ? -1 : directories.seek(Math.max(0, offset - FIRST_ENTRY_OFFSET));
   for (; position >= 0 && position < end; position = directories.seek(position + 1)) {
     const directory = directories.at(position)!;
-    if (
-      !to.add(directory.ino, FileType.directory, directory.name, position + FIRST_DIRECTORY_OFFSET)
-    )
-      return;
+    const { ino, name } = directory;
+    if (names.isHidden(directory)) continue;
+    if (!to.add(ino, FileType.directory, name, position + FIRST_DIRECTORY_OFFSET)) return;
   }
   for (let n = Math.max(0, offset - firstFixed); n < fixed.length; n++) {
     const { name, node, isLink } = fixed[n];

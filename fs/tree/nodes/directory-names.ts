@@ -1,0 +1,118 @@
+/**
+ * The names of the process directories.
+ *
+ * Processes of different PID namespaces may have the same PID: the first process of each container
+ * has PID 1. Each of them gets a directory under its own PID. So a name may stand for several
+ * directories, and the caller decides for which.
+ *
+ * A directory has an *inner* name if its owner has the PID of the name in an inner PID namespace
+ * only. All other directories have *outer* names, each of which stands for one outer directory.
+ */
+import type { Sequence } from '../../bus/sequence.js';
+import type { Caller, Owners } from '../../owners/owners.js';
+import { type NamedDirectory, pidOf } from './pid-names.js';
+
+/** The notifier finds a directory by this name that it can't find by its own. */
+const TWIN_NAME = /^\.twin-([0-9]+)$/;
+
+/** Finds the directory that a process means by a name. */
+export class DirectoryNames<Directory extends NamedDirectory & { readonly ino: number }> {
+  /** The directories with inner names, by name, oldest first. */
+  readonly #inner = new Map<string, Directory[]>();
+
+  /** @param directories all directories, by the keys of {@link add} */
+  constructor(
+    private readonly directories: Sequence<Directory>,
+    private readonly owners: Owners,
+  ) {}
+
+  /**
+   * Notes the name of a new directory.
+   *
+   * @returns the key of the directory in the sequence of all
+   */
+  add(directory: Directory): string {
+    const { name } = directory;
+    if (isInner(directory)) this.#inner.set(name, [...(this.#inner.get(name) ?? []), directory]);
+    return keyOf(directory);
+  }
+
+  /** Removes a directory from the sequence, and its name. */
+  delete(directory: Directory): void {
+    const { name } = directory;
+    this.directories.delete(keyOf(directory));
+    const rest = this.#inner.get(name)?.filter((other) => other !== directory) ?? [];
+    if (rest.length === 0) this.#inner.delete(name);
+    else this.#inner.set(name, rest);
+  }
+
+  /**
+   * Returns the directory that processes find that mean none of their own by the name.
+   *
+   * @returns undefined if there is none
+   */
+  any(name: string): Directory | undefined {
+    return this.directories.get(name) ?? this.#inner.get(name)?.[0];
+  }
+
+  /** Returns whether other directories of the same name hide this one in the listing. */
+  isHidden(directory: Directory): boolean {
+    return this.#inner.size > 0 && this.any(directory.name) !== directory;
+  }
+
+  /**
+   * Returns the directory that the caller means. If the PID of the name is the caller's own or that
+   * of an ancestor, in the caller's PID namespace, then it is the directory of that process.
+   *
+   * @param caller the process that uses the name, if the driver knows it
+   * @returns undefined if there is none
+   * @throws FsError ENFILE if the daemon has no descriptor left
+   */
+  find(name: string, caller?: Caller): Directory | undefined {
+    const outer = this.directories.get(name);
+    const inner = this.#inner.get(name);
+    if (inner === undefined)
+      return outer === undefined || this.#isStrangers(outer, caller) ? undefined : outer;
+    const meant = caller === undefined ? undefined : this.owners.meant(pidOf(name)!, caller);
+    if (meant === undefined) return this.any(name);
+    return outer?.owner.pid === meant ? outer : inner.find(({ owner }) => owner.pid === meant);
+  }
+
+  /**
+   * Returns whether an outer directory is that of another process than the caller means. The caller
+   * is in an inner PID namespace then. To know that takes reads of /proc, so the daemon looks only
+   * if another user than the caller has made the directory, and not root, or if its owner is dead.
+   */
+  #isStrangers(directory: Directory, caller?: Caller): boolean {
+    const { name, owner, madeBy, isOrphaned } = directory;
+    if (caller === undefined) return false;
+    if (!isOrphaned && (madeBy === 0 || caller.uid === madeBy)) return false;
+    const pid = pidOf(name);
+    if (pid === undefined || !this.owners.isInside(caller)) return false;
+    const meant = this.owners.meant(pid, caller);
+    return meant !== undefined && meant !== owner.pid;
+  }
+
+  /** Returns the name by which the notifier finds a directory: FUSE tells it no PID namespace. */
+  nameForNotifier(directory: Directory): string {
+    return this.isHidden(directory) ? `.twin-${directory.ino}` : directory.name;
+  }
+
+  /** Returns the hidden directory that has this name for the notifier. */
+  findForNotifier(name: string): Directory | undefined {
+    const ino = Number(TWIN_NAME.exec(name)?.[1]);
+    for (const inner of this.#inner.values())
+      for (const directory of inner) if (directory.ino === ino) return directory;
+    return undefined;
+  }
+}
+
+function isInner({ name, owner }: NamedDirectory): boolean {
+  const pid = pidOf(name);
+  return pid !== undefined && pid !== (owner.pid as number);
+}
+
+/** Returns a key that no other directory has: a name has no slash. */
+function keyOf(directory: NamedDirectory): string {
+  return isInner(directory) ? `${directory.name}/${directory.owner.pid}` : directory.name;
+}
