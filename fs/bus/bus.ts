@@ -109,7 +109,7 @@ export class Bus {
   }
 
   #publishNumbered(text: UeventText, sourceId: number): void {
-    this.#appendText(text, sourceId);
+    this.#append(text.bytes, text.length, text.seqnum, sourceId);
     if (!(text.seqnum > this.#lastSeqnum)) return; // also if it has no SEQNUM: NaN
     this.#lastSeqnum = text.seqnum;
   }
@@ -120,7 +120,7 @@ export class Bus {
    */
   publish(text: UeventText, uid: number): void {
     this.counted.published++;
-    this.#appendText(text, uid);
+    this.#append(text.bytes, text.length, text.seqnum, uid, text.isLoss ? text.lost : 1);
   }
 
   /**
@@ -261,12 +261,8 @@ export class Bus {
     return more;
   }
 
-  #appendText({ seqnum, bytes, length }: UeventText, sourceId: number): void {
-    this.#append(bytes, length, seqnum, sourceId);
-  }
-
-  /** @param lost how many lost events an overflow record states; 0 for an event */
-  #append(text: Uint8Array, length: number, seqnum: SeqNum, sourceId: number, lost = 0): void {
+  /** @param weight for an overflow record, how many lost events it states; else 1 */
+  #append(text: Uint8Array, length: number, seqnum: SeqNum, sourceId: number, weight = 1): void {
     const { next } = this.log;
     const isNew = this.#names.note(next, seqnum);
     const hasSeqnum = !Number.isNaN(seqnum);
@@ -274,11 +270,11 @@ export class Bus {
     const isPlain =
       isNew || (hasSeqnum && sourceId < 0 && !this.history.entries.has(String(seqnum)));
     const name = isPlain ? String(seqnum) : `${hasSeqnum ? seqnum : this.#lastSeqnum}.${next + 1}`;
-    const event = this.log.append(name, this.inodes.next(), text, length, now(), Math.max(1, lost));
-    event.always = lost > 0;
+    const event = this.log.append(name, this.inodes.next(), text, length, now(), weight);
+    event.always = sourceId === SourceId.eventfs;
     event.isUnique = isNew || !isPlain;
     event.sourceId = sourceId;
-    this.#seqnums.note(event.number, this.#lastSeqnum, lost > 0);
+    this.#seqnums.note(event.number, this.#lastSeqnum, event.always);
     const { recorder } = this.log;
     if (recorder !== null) {
       this.record(event, recorder.journal);

@@ -37,6 +37,8 @@ const SEQNUM = Buffer.from('SEQNUM=');
 /** The end of the headers of the daemon's own records. */
 const OWN_DEVPATH = Buffer.from('@/eventfs');
 const OVERFLOW = 'overflow';
+/** No host loses more events at once. It bounds the sums, which are exact up to 2^53. */
+const MOST_LOST = 2 ** 32;
 
 /**
  * A buffer for the text of the uevent read last. One buffer is enough for all uevents, because the
@@ -53,6 +55,12 @@ export class UeventText {
   takesLosses = false;
   /** Whether the text is an overflow record. */
   isLoss = false;
+
+  /** How many lost events the overflow record states: at least 1, at most 2^32. */
+  get lost(): number {
+    const lost = /\nLOST=([0-9]+)\n/.exec(this.bytes.toString('latin1', 0, this.length))?.[1];
+    return Math.min(MOST_LOST, Math.max(1, Number(lost ?? 1)));
+  }
 
   /**
    * Reads a netlink datagram of the kernel (lib/kobject_uevent.c).

@@ -3,11 +3,19 @@
  * more directories than others. One process owns all of them.
  */
 import * as assert from 'uvu/assert';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  openSync,
+  readFileSync,
+  readSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { killClients, spawnClient, statusOf } from '../../support/clients/clients.js';
 import { type Apart, refused, startApart } from '../../support/mount/apart.js';
-import { PROJECT, mountPoint, run, until } from '../../support/mount/daemon.js';
+import { PROJECT, Shell, mountPoint, run, startDaemon, until } from '../../support/mount/daemon.js';
 import { AS_NOBODY, asUser } from '../../support/mount/other-user.js';
 import { suite } from '../../support/runner/suite.js';
 
@@ -29,6 +37,18 @@ fleet.after(async () => {
   await killClients();
   assert.is(await apart.stop(), 0);
 });
+
+/** Reads what is there now. */
+function textOf(fd: number): string {
+  const bytes = Buffer.alloc(64 * 1024);
+  let text = '';
+  try {
+    for (let n; (n = readSync(fd, bytes)) > 0;) text += bytes.toString('latin1', 0, n);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+  }
+  return text;
+}
 
 /** Owns a directory for each host, and says when each step is done. A line ends it. */
 const BRIDGE = `
@@ -94,6 +114,32 @@ fleet('keeps publish and the quotas of directories from other users', async () =
   assert.match(publish.err, 'Permission denied');
   const many = `for n in $(seq 300); do mkdir ${apart.inside}/$$.$n || exit; done`;
   assert.match((await as('sh', '-c', many)).err, 'Disk quota exceeded');
+});
+
+fleet('adds up the losses that its readers miss', async () => {
+  const file = join(mountPoint(), 'small.toml');
+  writeFileSync(file, '[queue]\nevents = 10\n[log]\nring_events = 64\n');
+  const daemon = await startDaemon(['--source', 'none', '--fleet', '--config', file]);
+  const owner = new Shell();
+  const own = `${daemon.path}/${owner.pid}`;
+  await owner.run(`mkdir ${own}`);
+  const readers = ['stream', `${owner.pid}/.stream`].map((name) =>
+    openSync(`${daemon.path}/${name}`, constants.O_RDONLY | constants.O_NONBLOCK),
+  );
+  const loss = 'overflow@/eventfs\nACTION=overflow\nDEVPATH=/eventfs\nLOST=1000\nHOST=web1\n\n';
+  for (let n = 0; n < 200; n++) writeFileSync(`${daemon.path}/publish`, loss);
+  assert.is(statusOf(own).LOST, '190000');
+  for (const reader of readers) {
+    const losses = [...textOf(reader).matchAll(/^LOST=(\d+)$/gm)];
+    assert.ok(losses.length < 100, `${losses.length} records`);
+    assert.is(
+      losses.reduce((sum, [, lost]) => sum + Number(lost), 0),
+      200_000,
+    );
+    closeSync(reader);
+  }
+  await owner.kill();
+  await daemon.stop();
 });
 
 fleet('refuses a publisher, and a quota for a user, that does not exist', async () => {
