@@ -31,6 +31,11 @@ export function bootId(): string {
   return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').slice(0, 8);
 }
 
+/** Returns the time of CLOCK_MONOTONIC in whole ms: it never goes back in a boot. */
+export function bootClockMs(): number {
+  return Number(process.hrtime.bigint() / 1_000_000n);
+}
+
 /** Returns a number of this machine that tells no one the machine's own: machine-id(5). */
 export function machineId(): string | null {
   try {

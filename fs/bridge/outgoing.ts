@@ -6,7 +6,7 @@ import { UserError } from '../shared/errors.js';
 import { LocalEvents, identityOf } from './local-events.js';
 import type { Connection } from './mqtt/connection.js';
 import { isTemporary } from './mqtt/reasons.js';
-import { type BridgeOptions, bootId, randomId } from './options.js';
+import { type BridgeOptions, bootClockMs, bootId, randomId } from './options.js';
 import { Pace } from './pace.js';
 import { History, MESSAGE_LIMITS, type Message } from './protocol/history.js';
 import { answerTopic, eventTopic, stateTopic } from './protocol/names.js';
@@ -55,7 +55,7 @@ export class Outgoing {
     const { out, host } = options;
     this.#pace = new Pace(logger, changed);
     this.#mount = out === undefined ? '' : identityOf(out.mount);
-    this.#session = new OwnSession(host, bootId(), saved, () => randomId(8));
+    this.#session = new OwnSession(host, bootId(), saved, () => randomId(8), bootClockMs);
     this.#history = new History(options.history);
     const place = this.#session.isSaved && this.#isSameSource(saved!) ? saved!.place : null;
     if (place !== null && this.#resume(saved!, place)) return;
@@ -130,7 +130,7 @@ export class Outgoing {
 
   /** Prepares for a new connection. */
   connects(): void {
-    this.#session.connection++;
+    this.#session.connect();
     this.#history.rewind();
     this.#unacknowledged.clear();
     this.#questions.clear();

@@ -1,4 +1,9 @@
-/** This host's session: its name, the connections in it, and the sessions before it. */
+/**
+ * This host's session: its name, the connections in it, and the sessions before it.
+ *
+ * The numbers of sessions and connections are times of the boot: they rise also if the saved ones
+ * are old, as on a full disk or after the state directory was restored.
+ */
 import { type EndedSession, MOST_ENDED } from './state.js';
 
 /** The fields of a session in the state file. */
@@ -28,12 +33,14 @@ export class OwnSession {
   /**
    * @param bootId the id of the present boot
    * @param randomId makes a random text
+   * @param clockMs returns the time of the boot, in ms: it never goes back
    */
   constructor(
     host: string,
     private readonly bootId: string,
     private readonly saved: SavedSession | null,
     private readonly randomId: () => string,
+    private readonly clockMs: () => number,
   ) {
     if (saved?.host !== host) this.saved = null;
     this.isSaved = this.saved?.boot.startsWith(bootId) === true;
@@ -55,8 +62,18 @@ export class OwnSession {
     const next = Math.max(saved.acknowledged + 1, saved.next);
     const ended = { session: `${saved.boot}-${saved.number}`, next };
     this.ended = [...this.ended, ended].slice(-MOST_ENDED);
-    if (this.isSaved) this.#number++;
+    if (this.isSaved) this.#number = this.#after(this.#number);
     this.isSaved = false;
+  }
+
+  /** Begins a connection. */
+  connect(): void {
+    this.connection = this.#after(this.connection);
+  }
+
+  /** Returns a number that no process of this boot has used before. */
+  #after(number: number): number {
+    return Math.max(number + 1, this.clockMs());
   }
 
   /**

@@ -110,10 +110,14 @@ export class RemoteHost {
     this.#look(nowMs);
   }
 
-  /** Tells whether a state is of an earlier session or connection, as a late will is. */
+  /**
+   * Tells whether a state is of an earlier session or connection, as a late will is. A host whose
+   * state directory was restored goes on in an earlier session, with a later connection.
+   */
   #isStale({ online, session, connection }: HostState): boolean {
     if (session === this.#session) return connection < this.#connection;
-    return !online || isEarlier(session, this.#session);
+    if (!online) return true;
+    return connection <= this.#connection && isEarlier(session, this.#session);
   }
 
   /** Begins a session. Of a host that was not known before, only later events are wanted. */

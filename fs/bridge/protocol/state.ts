@@ -23,7 +23,7 @@ export interface HostState {
   readonly online: boolean;
   /** The session: events are numbered from 1 in each. */
   readonly session: string;
-  /** The number of the connection in the session, so that an old connection's will is known. */
+  /** The number of the connection in the boot, so that an old connection's will is known. */
   readonly connection: number;
   /** Tells two hosts with one name apart. */
   readonly machine: string;

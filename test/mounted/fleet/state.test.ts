@@ -1,5 +1,5 @@
 /** The state directory of a bridge: who has it, and what a full disk does to it. */
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import type { Saved } from '../../../fs/bridge/files/saved.js';
@@ -10,6 +10,7 @@ import {
   PATIENCE_MS,
   Reader,
   endFleet,
+  forgets,
   knows,
   publish,
   scratch,
@@ -35,14 +36,28 @@ tests.before(async () => {
 
 tests.after(() => endFleet(local, fleet));
 
+function savedState(state: string): Saved {
+  return JSON.parse(readFileSync(join(state, 'bridge.json'), 'utf8')) as Saved;
+}
+
 function savedSession(state: string): string {
-  const saved = JSON.parse(readFileSync(join(state, 'bridge.json'), 'utf8')) as Saved;
+  const saved = savedState(state);
   return `${saved.boot}-${saved.number}`;
 }
 
+/** Waits until a later process can go on with the session behind this many events. */
+async function savesPlace(state: string, seq: number): Promise<void> {
+  const file = join(state, 'bridge.json');
+  await until(
+    () => existsSync(file) && savedState(state).place?.seq === seq,
+    `no place ${seq} is saved`,
+    PATIENCE_MS,
+  );
+}
+
 /** Starts a bridge that publishes as web1. */
-function host(state: string): Bridge {
-  const own = ['--host', 'web1', '--mount', local.path, '--publish', 'SUBSYSTEM==mine'];
+function host(state: string, filter = 'SUBSYSTEM==mine'): Bridge {
+  const own = ['--host', 'web1', '--mount', local.path, '--publish', filter];
   return new Bridge(['--broker', broker.url, ...own, '--state', state], web.enter);
 }
 
@@ -71,14 +86,27 @@ tests('belongs to one bridge, also of two that start at once after a SIGKILL', a
   }
 });
 
-tests('has a new session for each process that could not save it on a full disk', async () => {
+/** Starts a bridge that follows all hosts, and notices their ends soon. */
+function follower(): Bridge {
+  const own = ['--host', 'watcher', '--fleet', fleet.path, '--state', scratch()];
+  return new Bridge(['--broker', broker.url, ...own, '--keep-alive', '1'], web.enter);
+}
+
+/** Mounts a small filesystem, and returns its path. */
+async function smallDisk(): Promise<string> {
   const disk = scratch();
   const mounted = await run(['mount', '-t', 'tmpfs', '-o', 'size=64k,mode=700', 'full', disk]);
   assert.is(mounted.code, 0, mounted.err);
-  const follower = new Bridge(
-    ['--broker', broker.url, '--host', 'watcher', '--fleet', fleet.path, '--state', scratch()],
-    web.enter,
-  );
+  return disk;
+}
+
+function fill(disk: string): void {
+  assert.throws(() => writeFileSync(join(disk, 'fill'), Buffer.alloc(1024 * 1024)), /ENOSPC/);
+}
+
+tests('has a new session for each process that could not save it on a full disk', async () => {
+  const disk = await smallDisk();
+  const other = follower();
   try {
     const state = join(disk, 'state');
     mkdirSync(state);
@@ -86,7 +114,7 @@ tests('has a new session for each process that could not save it on a full disk'
     await before.says(/connected/);
     await before.stop();
     const sessions = new Set([savedSession(state)]);
-    assert.throws(() => writeFileSync(join(disk, 'fill'), Buffer.alloc(1024 * 1024)), /ENOSPC/);
+    fill(disk);
     const reader = new Reader(`${fleet.path}/match/HOST=web1`);
     for (let round = 0; round < 3; round++) {
       const one = host(state);
@@ -101,9 +129,87 @@ tests('has a new session for each process that could not save it on a full disk'
     assert.is(reader.lost, 0);
     reader.end();
   } finally {
-    await follower.stop();
+    await other.stop();
     await run(['umount', '-l', disk]);
   }
+});
+
+tests('is seen at once by others though its connections are not saved', async () => {
+  const disk = await smallDisk();
+  const other = follower();
+  try {
+    const state = join(disk, 'state');
+    mkdirSync(state);
+    const first = host(state);
+    await knows(fleet.path, 'web1');
+    const reader = new Reader(`${fleet.path}/match/HOST=web1`);
+    publish(local, 0, 10);
+    await reader.reaches(10);
+    await savesPlace(state, 10);
+    const session = savedSession(state);
+    fill(disk);
+    for (let connections = 1; connections <= 4; connections++) {
+      await until(() => first.log.split('connected').length > connections, first.log, PATIENCE_MS);
+      first.process.kill('SIGHUP');
+    }
+    await until(() => first.log.split('connected').length > 5, first.log, PATIENCE_MS);
+    await first.stop('SIGKILL');
+    await forgets(fleet.path, 'web1');
+    const second = host(state);
+    await second.says(/the state is not saved/);
+    await knows(fleet.path, 'web1');
+    assert.is(await sessionOf(state), session, 'the session goes on');
+    publish(local, 10, 20);
+    await reader.reaches(20);
+    assert.is(reader.lost, 0);
+    reader.end();
+    await second.stop();
+  } finally {
+    await other.stop();
+    await run(['umount', '-l', disk]);
+  }
+});
+
+tests('repeats no name and no number after the directory was restored', async () => {
+  const [state, copy] = [scratch(), join(scratch(), 'copy')];
+  const other = follower();
+  const sessions = new Set<string>();
+  const reader = new Reader(`${fleet.path}/match/HOST=web1`);
+  let published = 0;
+  const runs = async (filter: string, ...signals: readonly NodeJS.Signals[]): Promise<void> => {
+    for (const signal of signals) {
+      const one = host(state, filter);
+      await one.says(/connected/);
+      await knows(fleet.path, 'web1');
+      publish(local, published, (published += 10));
+      await reader.reaches(published);
+      sessions.add(await sessionOf(state));
+      if (!existsSync(copy)) {
+        await savesPlace(state, 10);
+        cpSync(join(state, 'bridge.json'), copy);
+      }
+      await one.stop(signal);
+      await forgets(fleet.path, 'web1');
+    }
+  };
+  await runs('SUBSYSTEM==mine', 'SIGTERM', 'SIGTERM', 'SIGTERM');
+  cpSync(copy, join(state, 'bridge.json'));
+  // The session goes on: the follower knows later connections of it.
+  await runs('SUBSYSTEM==mine', 'SIGKILL');
+  assert.is(sessions.size, 1, [...sessions].join());
+  for (const filter of ['ACTION==change', 'SUBSYSTEM==m*']) {
+    cpSync(copy, join(state, 'bridge.json'));
+    await runs(filter, 'SIGTERM', 'SIGTERM');
+  }
+  assert.is(sessions.size, 3, [...sessions].join());
+  assert.is(reader.lost, 0);
+  reader.end();
+  cpSync(copy, join(state, 'bridge.json'));
+  const last = host(state);
+  await knows(fleet.path, 'web1');
+  assert.is(await sessionOf(state), [...sessions][0], 'a session before those goes on');
+  await last.stop();
+  await other.stop();
 });
 
 tests('is checked before a start, as is the place of the metrics', async () => {

@@ -225,6 +225,34 @@ remote('end with the will of the present connection only', () => {
   assert.not.ok(world.reader.isThere);
 });
 
+remote('go on in an earlier session whose host connects again, as its state was restored', () => {
+  const world = new World();
+  const takes = (session: string, connection: number, online = true): void =>
+    world.host.takeState(
+      { online, session, connection, machine: 'm', first: 1, next: 1, ended: [] },
+      0,
+    );
+  const event = (session: string, seq: number, n: number): void =>
+    world.host.takeMessage(
+      { session, seq, pieces: [{ weight: 1, text: Buffer.from(`add@/x\nN=${n}\n`) }] },
+      0,
+    );
+  takes('boot-1', 1000);
+  event('boot-1', 1, 1);
+  takes('boot-2', 2000);
+  event('boot-2', 1, 2);
+  takes('boot-2', 2000, false);
+  takes('boot-1', 1000);
+  assert.not.ok(world.reader.isThere, 'a state that the broker has kept');
+  takes('boot-1', 3000, false);
+  takes('boot-1', 3000);
+  assert.ok(world.reader.isThere);
+  event('boot-1', 2, 3);
+  takes('boot-2', 2000, false);
+  assert.ok(world.reader.isThere, 'a late will');
+  assert.equal([world.reader.events, world.reader.lost_], [3, 0]);
+});
+
 remote('of a later session begin at its first one, and the rest of the earlier one is lost', () => {
   const world = new World();
   world.state();
