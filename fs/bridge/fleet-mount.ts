@@ -157,13 +157,13 @@ export class FleetMount {
     const record = recordWithHost(text, host);
     if (record === null) return this.lost(host, 1);
     this.counted.published++;
-    this.#work.put(record);
+    this.#work.put(host, record);
   }
 
   /** Publishes a loss with the next batch. */
   lost(host: string, count: number): void {
     this.counted.lost += count;
-    this.#work.put(lossWithHost(count, host));
+    this.#work.lost(host, count);
   }
 
   /** Publishes all events that wait, without blocking. */

@@ -1,9 +1,13 @@
 /**
  * The calls to the fleet's mount that wait, in their order: one is made at a time. Events that come
  * during a call share the next write.
+ *
+ * Losses are no events, and each message of a host may tell of some: a host has at most one between
+ * two of its events and changes. So a host that sends no events has a bounded number of them here.
  */
+import { lossWithHost } from './protocol/payload.js';
 
-/** The most bytes of one write. */
+/** The most bytes of memory of one write. */
 const MOST_BATCH = 512 * 1024;
 /** From here on no more events should come, in bytes. */
 const BUSY_BYTES = 4 * 1024 * 1024;
@@ -11,6 +15,8 @@ const BUSY_BYTES = 4 * 1024 * 1024;
 const FULL_BYTES = 16 * 1024 * 1024;
 /** The bytes of memory that a record or a change uses beside its text. */
 const COST = 128;
+/** The bytes of memory that a loss of a host with a long name uses. */
+const LOSS_COST = 512;
 
 /** The calls. They reject if the mount's daemon has ended. */
 export interface MountCalls {
@@ -22,8 +28,16 @@ export interface MountCalls {
 /** Records for one write. */
 interface Batch {
   readonly kind: 'batch';
-  readonly records: Buffer[];
+  readonly records: Set<Buffer | Loss>;
+  /** The memory that they use. */
   bytes: number;
+}
+
+/** Lost events of a host, as one record. */
+interface Loss {
+  readonly batch: Batch;
+  readonly host: string;
+  readonly count: number;
 }
 
 /** A directory that comes or goes. */
@@ -46,6 +60,8 @@ export class MountWork {
   #open: Batch | null = null;
   /** The last change of each host that waits. */
   readonly #changes = new Map<string, Change>();
+  /** The last loss of each host that waits, unless an event or an end of the host follows it. */
+  readonly #losses = new Map<string, Loss>();
   /** The hosts that have a directory once all changes are made. */
   readonly #there = new Set<string>();
   #bytes = 0;
@@ -75,13 +91,44 @@ export class MountWork {
     return Math.max(0, nowMs - this.#sinceMs);
   }
 
-  /** Adds a record to the last batch. It is written after {@link start}. */
-  put(record: Buffer): void {
+  /** Adds an event of a host to the last batch. It is written after {@link start}. */
+  put(host: string, record: Buffer): void {
+    this.#losses.delete(host);
+    const bytes = record.length + COST;
+    const batch = this.#batch();
+    batch.records.add(record);
+    batch.bytes += bytes;
+    this.#charge(bytes);
+  }
+
+  /**
+   * Adds a loss to the last batch. A loss of the host that waits moves there and becomes a part of
+   * it, unless the host has had an event, or a directory that has ended, since then.
+   */
+  lost(host: string, count: number): void {
+    const before = this.#losses.get(host);
+    const batch = this.#batch();
+    const sum = Math.min(Number.MAX_SAFE_INTEGER, count + (before?.count ?? 0));
+    const loss = { batch, host, count: sum };
+    batch.records.add(loss);
+    batch.bytes += LOSS_COST;
+    this.#losses.set(host, loss);
+    if (before === undefined) this.#charge(LOSS_COST);
+    else this.#takeOut(before);
+  }
+
+  #takeOut(loss: Loss): void {
+    const { batch } = loss;
+    batch.records.delete(loss);
+    batch.bytes -= LOSS_COST;
+    if (batch.records.size === 0) this.#queue.delete(batch);
+  }
+
+  /** Returns the batch that the next record belongs to. */
+  #batch(): Batch {
     if (this.#open === null || this.#open.bytes >= MOST_BATCH)
-      this.#queue.add((this.#open = { kind: 'batch', records: [], bytes: 0 }));
-    this.#open.records.push(record);
-    this.#open.bytes += record.length;
-    this.#charge(record.length + COST);
+      this.#queue.add((this.#open = { kind: 'batch', records: new Set(), bytes: 0 }));
+    return this.#open;
   }
 
   /**
@@ -100,6 +147,8 @@ export class MountWork {
     const change: Change = { kind: 'change', host, isThere };
     this.#queue.add(change);
     this.#changes.set(host, change);
+    // A directory that ends has its last loss before that. One that begins may get it.
+    if (!isThere) this.#losses.delete(host);
     this.#open = null;
     this.#charge(COST);
     this.start();
@@ -147,9 +196,8 @@ export class MountWork {
 
   async #do(work: Batch | Change | Look): Promise<void> {
     if (work.kind === 'batch') {
-      const { records, bytes } = work;
-      await this.calls.write(records);
-      return this.#charge(-bytes - records.length * COST);
+      await this.calls.write([...work.records].map((record) => this.#textOf(record)));
+      return this.#charge(-work.bytes);
     }
     if (work.kind === 'look') {
       this.#looks--;
@@ -159,6 +207,14 @@ export class MountWork {
     if (this.#changes.get(host) === work) this.#changes.delete(host);
     await (isThere ? this.calls.appears(host) : this.calls.vanishes(host));
     this.#charge(-COST);
+  }
+
+  /** Returns the text of a record that is written now: a later loss is another record. */
+  #textOf(record: Buffer | Loss): Buffer {
+    if (Buffer.isBuffer(record)) return record;
+    const { host, count } = record;
+    if (this.#losses.get(host) === record) this.#losses.delete(host);
+    return lossWithHost(count, host);
   }
 
   /** Makes the calls that wait, and removes all directories. @returns true at the end */

@@ -85,7 +85,7 @@ export class Fleet {
   /** Returns a new host; null if the filter excludes it, or if it is not online. */
   #meet(name: string, state: HostState): RemoteHost | null {
     if (!state.online || !takesHost(this.filter, name)) return null;
-    if (this.#hosts.size >= MOST_HOSTS && !this.#forgetOne()) {
+    if (this.#hosts.size >= MOST_HOSTS && (this.sink.isFull() || !this.#forgetOne())) {
       this.refused++;
       return null;
     }

@@ -167,6 +167,21 @@ protocol('asks for events that were dropped at the end, once there is room', () 
   assert.equal(said, [`ask "web1" ${JSON.stringify(question)}`]);
 });
 
+protocol('forgets no host for a new one while the mount is full: its losses wait', () => {
+  const { sink } = noting();
+  let isFull = false;
+  const fleet = new Fleet(Filter.parse(''), { ...sink, isFull: () => isFull }, 1000);
+  for (let n = 0; n < 50_000; n++) fleet.takeState(`web${n}`, STATE, 0);
+  fleet.takeState('web7', { ...STATE, online: false }, 0);
+  isFull = true;
+  fleet.takeState('late', STATE, 0);
+  assert.is(fleet.refused, 1);
+  isFull = false;
+  fleet.takeState('late', STATE, 0);
+  assert.is(fleet.refused, 1);
+  assert.equal([fleet.hosts.length, fleet.hosts.at(-1)!.host], [50_000, 'late']);
+});
+
 protocol('refuses a name that another machine uses, and takes one whose owner is silent', () => {
   const other = { ...STATE, machine: 'm2' };
   const silent = new OwnName('m1', 0, 100);
