@@ -6,7 +6,7 @@
  * the other, and the calls behind it wait here, in bounds (MountWork).
  */
 import { closeSync, constants, openSync, write as writeWithCallback } from 'node:fs';
-import { mkdir, rmdir, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readdir, rmdir, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { DaemonEndedError, UserError, isSystemError } from '../shared/errors.js';
@@ -42,8 +42,10 @@ export class FleetMount {
   /** A stream without events, which tells of the daemon's end. */
   readonly #end: EventStream;
   readonly #work: MountWork;
-  /** Hosts whose directory the mount refuses, as long as they are there. */
-  readonly #missing = new Set<string>();
+  /** The hosts whose directory is there, and is of this process. */
+  readonly #made = new Set<string>();
+  /** The hosts whose directory the mount has refused, as the log says. */
+  readonly #refused = new Set<string>();
   #isHung = false;
   #isClosed = false;
 
@@ -93,14 +95,30 @@ export class FleetMount {
   }
 
   /**
-   * Looks whether the mount is there and answers, and makes the directories that it has refused.
-   * To be called now and then.
+   * Looks whether the mount is there and answers, and makes the directories that it has refused, or
+   * that another process has removed. To be called now and then.
    */
   check(): void {
     this.#sayHung(this.#work.ageMs(performance.now()) > HANG_MS);
     if (this.#isHung) return;
-    for (const host of this.#missing) this.#work.change(host, true);
-    this.#work.look(() => this.#identity.check());
+    this.#work.look(() => this.#look());
+  }
+
+  async #look(): Promise<void> {
+    await this.#identity.check();
+    await this.#findRemoved();
+    this.#work.repeat((host) => this.#made.has(host));
+  }
+
+  /** Finds directories that another process has removed. */
+  async #findRemoved(): Promise<void> {
+    try {
+      const names = new Set(await readdir(this.path));
+      for (const host of this.#made)
+        if (!names.has(host) && !(await isThere(`${this.path}/${host}`))) this.#made.delete(host);
+    } catch (error) {
+      this.#fails(error, this.path);
+    }
   }
 
   #sayHung(isHung: boolean): void {
@@ -119,7 +137,6 @@ export class FleetMount {
 
   /** Ends the directory of a host, whatever it holds: this process is its owner. */
   vanishes(host: string): void {
-    this.#missing.delete(host);
     this.#work.change(host, false);
   }
 
@@ -132,18 +149,22 @@ export class FleetMount {
       isMade = true;
       const flag = constants.O_WRONLY | constants.O_NOFOLLOW;
       await writeFile(`${path}/.filter`, `HOST==${host}\n`, { flag });
-      this.#missing.delete(host);
+      this.#made.add(host);
+      this.#refused.delete(host);
     } catch (error) {
       // Without its filter it would get the events of all hosts.
       if (isMade) await rmdir(path).catch(() => undefined);
-      const isKnown = this.#missing.has(host);
-      this.#missing.add(host);
+      const isKnown = this.#refused.has(host);
+      this.#refused.add(host);
       if (isKnown && isSystemError(error) && !tellsOfEnd(error)) return;
       this.#fails(error, path, { ...MKDIR_HINTS, EEXIST: 'end the other bridge of this mount' });
     }
   }
 
+  /** Removes the directory of a host, unless another process has made it. */
   async #removeDirectory(host: string): Promise<void> {
+    this.#refused.delete(host);
+    if (!this.#made.delete(host)) return;
     const path = `${this.path}/${host}`;
     try {
       await rmdir(path);
@@ -220,5 +241,16 @@ export class FleetMount {
     this.#end.close();
     closeSync(this.#fd);
     return true;
+  }
+}
+
+/** @throws SystemError with another errno than ENOENT */
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return false;
+    throw error;
   }
 }

@@ -154,6 +154,12 @@ export class MountWork {
     this.start();
   }
 
+  /** Adds again the directories that are not made, and that no change waits for. */
+  repeat(isMade: (host: string) => boolean): void {
+    for (const host of this.#there)
+      if (!isMade(host) && !this.#changes.has(host)) this.change(host, true);
+  }
+
   /** Adds another call, unless one waits. */
   look(look: () => Promise<void>): void {
     if (this.#looks > 0) return;
