@@ -275,7 +275,8 @@ export class Daemon {
   }
 
   async #openOutlets(): Promise<void> {
-    const { sources, outlets, path, logger, trace = NO_TRACE, holder: keeper } = this.options;
+    const { sources, outlets, path, logger, trace = NO_TRACE, opened } = this.options;
+    const { holder: keeper } = this.options;
     const { bus } = this.tree;
     this.#outlets = await openOutlets(outlets, readMaskOf(sources), path, {
       bus,
@@ -283,6 +284,7 @@ export class Daemon {
       logger,
       trace,
       keeper,
+      opened,
     });
     for (const outlet of this.#outlets) {
       bus.attach(outlet);

@@ -5,6 +5,7 @@
 import type { DevFuseOptions, DriverName } from '../drivers/driver.js';
 import type { Holder } from '../guard/holder.js';
 import type { OutletOptions } from '../outlets/open-outlets.js';
+import type { OpenedPaths } from '../outlets/opened-paths.js';
 import type { Logger } from '../shared/log/logger.js';
 import type { Trace } from '../shared/log/trace.js';
 import type { Config } from './config/config.js';
@@ -17,6 +18,7 @@ export {
   type TransportName,
 } from '../drivers/driver.js';
 export type { NetnsPlace, OutletOptions, SocketPlace } from '../outlets/open-outlets.js';
+export type { OpenedPaths } from '../outlets/opened-paths.js';
 
 /** A directory that exists from the start and stays without an owner. */
 export interface StickyDirectory {
@@ -53,6 +55,8 @@ export interface DaemonOptions extends DevFuseOptions, LiveSettings {
   readonly holder?: Holder;
   /** The holder's state, if it is mapped already. */
   readonly mapped?: MappedState;
+  /** The paths of outlets that this daemon has opened while another one served. */
+  readonly opened?: OpenedPaths;
   /** Chooses what to trace, and the place of the output (default: no trace). */
   readonly trace?: Trace;
 }

@@ -9,6 +9,8 @@ import { Log } from '../bus/log.js';
 import { Owners } from '../owners/owners.js';
 import type { Holder } from '../guard/holder.js';
 import { loadOutlets } from '../outlets/open-outlets.js';
+import { openPaths } from '../outlets/open-paths.js';
+import type { OpenedPaths } from '../outlets/opened-paths.js';
 import { IdAllocator } from '../shared/id-allocator.js';
 import { NO_KEEPER } from '../shared/kernel/keeper.js';
 import { Journal } from '../state/journal.js';
@@ -36,17 +38,19 @@ const TIMES = 5;
 const MOST_COPIES_MS = 500;
 
 /**
- * Loads the code of a daemon, and warms up the path of an event and the restoring of a tree.
+ * Loads the code of a daemon, warms up the path of an event and the restoring of a tree, and opens
+ * the paths of the outlets.
  *
  * @param options of the daemon
  * @param state the state of the daemon that serves now; undefined if it is not known yet
  * @param isCalled tells whether clients wait for this daemon
+ * @returns undefined if they do: then the paths stay closed
  */
 export async function prepare(
   options: DaemonOptions,
   state: number | undefined,
   isCalled: () => boolean,
-): Promise<void> {
+): Promise<OpenedPaths | undefined> {
   await loadDriver();
   await import('../drivers/devfuse/traced-port.js');
   await loadOutlets(options.outlets);
@@ -54,7 +58,16 @@ export async function prepare(
   warmUp(owners);
   warmRestoring(owners);
   owners.close();
-  if (state === undefined) return;
+  if (state !== undefined) await restoreCopies(options, state, isCalled);
+  await nextTurn();
+  return isCalled() ? undefined : openPaths(options.outlets, options.path);
+}
+
+async function restoreCopies(
+  options: DaemonOptions,
+  state: number,
+  isCalled: () => boolean,
+): Promise<void> {
   const end = performance.now() + MOST_COPIES_MS;
   for (let time = 0; time < TIMES && !isCalled() && performance.now() < end; time++) {
     restoreCopy(options, state);

@@ -8,7 +8,7 @@ import { FifodirOutlet } from './fifodir.js';
 import { findSocket } from './listener.js';
 import { NetlinkOutlet } from './netlink.js';
 import { NetnsOutlet } from './netns/netns-outlet.js';
-import { type OutletOptions, refuseConflicts } from './open-outlets.js';
+import { type OutletOptions, refuseBelow, refuseConflicts } from './open-outlets.js';
 
 /** udev's netlink group as a mask. */
 const UDEV_GROUP_MASK = 1 << 1;
@@ -38,7 +38,14 @@ export function checkOutlets(
   const { rebroadcast, udev, socket, fdSocket, fifodir, netns = [] } = options;
   const sends = (mask: number) => () => NetlinkOutlet.rebroadcast(mask, logger).close();
   const checks: readonly (readonly [string, boolean, () => void])[] = [
-    ['the outlets go together', true, () => refuseConflicts(options, readMask, mount)],
+    [
+      'the outlets go together',
+      true,
+      () => {
+        refuseConflicts(options, readMask);
+        refuseBelow(options, mount);
+      },
+    ],
     [`--rebroadcast ${rebroadcast}`, rebroadcast !== undefined, sends(rebroadcast ?? 0)],
     ['--udev', udev === true, sends(UDEV_GROUP_MASK)],
     [`--socket ${socket?.path}`, socket !== undefined, () => checkSocket(socket!.path)],

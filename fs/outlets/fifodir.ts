@@ -13,13 +13,16 @@
  * Bytes that come during a job wait for the next one. If more bytes wait than a job can write, the
  * last byte is a `?`, which stands for all further events.
  */
-import { closeSync, constants, openSync, statfsSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, statfsSync } from 'node:fs';
 import { FifoCount, notifyFifos } from '#native';
 import type { Event } from '../bus/event.js';
 import { UserError, errnoText, isSystemError } from '../shared/errors.js';
+import { type Keeper, NO_KEEPER } from '../shared/kernel/keeper.js';
 import { FUSE_SUPER_MAGIC } from '../shared/kernel/mountinfo.js';
 import type { Logger } from '../shared/log/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
+import { keptName } from './kept-name.js';
+import type { OpenedPaths } from './opened-paths.js';
 import type { Outlet } from './outlet.js';
 
 /** The most bytes of a job: PIPE_BUF, because a shorter write is atomic. */
@@ -58,26 +61,25 @@ export class FifodirOutlet implements Outlet {
 
   /**
    * @param path the directory
-   * @throws UserError if it cannot be opened or is on a FUSE mount
+   * @param keeper keeps the directory's descriptor for the next daemon
+   * @param opened the directory, if this daemon has opened it while another one served
+   * @throws UserError if it cannot be opened, is on a FUSE mount, or was removed
    */
   constructor(
     private readonly path: string,
     private readonly logger: Logger,
+    keeper: Keeper = NO_KEEPER,
+    opened?: OpenedPaths,
   ) {
-    try {
-      this.#directoryFd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
-    } catch (error) {
-      if (!isSystemError(error)) throw error;
-      throw UserError.from(error, path, { ENOENT: `make it with s6-mkfifodir ${path}` });
+    const name = keptName('fifodir', path);
+    const kept = keeper.take(name);
+    if (kept !== undefined && keeper.followsDeath) {
+      this.#directoryFd = unlessRemoved(kept, path);
+      return;
     }
-    // A lookup in a FUSE mount sends a request to its daemon, which may be this daemon or wait for
-    // it.
-    if (statfsSync(path).type === FUSE_SUPER_MAGIC) {
-      closeSync(this.#directoryFd);
-      throw new UserError(
-        `${path}: the directory is on a FUSE mount, for which the daemon must not wait (choose one in /run)`,
-      );
-    }
+    if (kept !== undefined) closeSync(kept); // after a reload the path may name another directory
+    this.#directoryFd = opened === undefined ? openFifodir(path) : opened.takeFifodir();
+    if (keeper.keeps) keeper.keep(name, this.#directoryFd);
   }
 
   /** Adds the byte of the event to those that the thread writes to the FIFOs next. */
@@ -137,4 +139,39 @@ export class FifodirOutlet implements Outlet {
     this.#isClosed = true;
     if (this.#underWay === 0) closeSync(this.#directoryFd);
   }
+}
+
+/**
+ * Opens the directory of an outlet.
+ *
+ * @throws UserError if it cannot be opened or is on a FUSE mount
+ */
+export function openFifodir(path: string): number {
+  let fd = -1;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+    // By the descriptor: a user may replace a part of the path at any moment
+    if (statfsSync(`/proc/self/fd/${fd}`).type !== FUSE_SUPER_MAGIC) return fd;
+  } catch (error) {
+    if (fd >= 0) closeSync(fd);
+    if (!isSystemError(error)) throw error;
+    throw UserError.from(error, path, { ENOENT: `make it with s6-mkfifodir ${path}` });
+  }
+  closeSync(fd);
+  // A lookup in a FUSE mount sends a request to its daemon, which may be this daemon or wait for it
+  throw new UserError(
+    `${path}: the directory is on a FUSE mount, for which the daemon must not wait (choose one in /run)`,
+  );
+}
+
+/**
+ * Returns the directory of the last daemon. No walk along the path shows whether the path still
+ * names it: clients wait, and the path may lead into the mount.
+ *
+ * @throws UserError if it was removed: it gets no FIFO any more
+ */
+function unlessRemoved(kept: number, path: string): number {
+  if (fstatSync(kept).nlink > 0) return kept;
+  closeSync(kept);
+  throw new UserError(`${path}: the directory was removed`);
 }

@@ -2,16 +2,25 @@
  * A listening SOCK_SEQPACKET socket and its file. A stale file of a dead server is replaced; if
  * another server listens on it, eventfs refuses to start. The file is removed at the end.
  */
-import { closeSync, lstatSync, type Stats, unlinkSync } from 'node:fs';
+import { closeSync, constants, lstatSync, openSync, type Stats, unlinkSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { listenSeqpacket, probeSeqpacket } from '#native';
 import { type Keeper, NO_KEEPER } from '../shared/kernel/keeper.js';
 import { keepText, takeText } from '../shared/kernel/kept-text.js';
 import { Errno, UserError, errnoText, isSystemError } from '../shared/errors.js';
+import { O_PATH } from '../shared/open-flags.js';
 import { keptName } from './kept-name.js';
 
 /** A listening socket and its file. */
 export class Listener {
   readonly fd: number;
+  /**
+   * The directory of the file; -1 if it can't be opened. Only the first daemon walks along the
+   * path: later a user may have made it lead into the mount.
+   */
+  readonly #directory: number;
+  /** The file, as a path that begins at that directory. */
+  readonly #place: string;
   /**
    * The identity of the file that the first daemon has made; empty if there was none. Another
    * server's file may have replaced it since.
@@ -37,6 +46,7 @@ export class Listener {
     private readonly keeper: Keeper = NO_KEEPER,
   ) {
     const [socketName, fileName] = [keptName('socket', path), keptName('file', path)];
+    const directoryName = keptName('directory', path);
     const kept = keeper.take(socketName);
     this.#isOfOther = kept !== undefined;
     if (kept === undefined) this.#clear(liveHint);
@@ -50,10 +60,13 @@ export class Listener {
         });
       throw error;
     }
+    this.#directory = kept === undefined ? openDirectory(path) : (keeper.take(directoryName) ?? -1);
+    this.#place = this.#directory < 0 ? path : `/proc/self/fd/${this.#directory}/${basename(path)}`;
     const file = kept === undefined ? undefined : takeText(keeper, fileName);
-    this.#file = file ?? identityOf(path);
+    this.#file = file ?? identityOf(this.#place);
     if (kept !== undefined || !keeper.keeps) return;
     keeper.keep(socketName, this.fd);
+    if (this.#directory >= 0) keeper.keep(directoryName, this.#directory);
     this.#fileText = keepText(keeper, fileName, this.#file);
   }
 
@@ -68,13 +81,19 @@ export class Listener {
    */
   close(): void {
     closeSync(this.fd);
-    if (this.#isOfOther) return;
-    this.keeper.drop(keptName('socket', this.path));
-    this.keeper.drop(keptName('file', this.path));
-    if (this.#fileText >= 0) closeSync(this.#fileText);
-    if (this.#file === '' || identityOf(this.path) !== this.#file) return;
+    if (!this.#isOfOther) {
+      for (const kind of ['socket', 'file', 'directory'])
+        this.keeper.drop(keptName(kind, this.path));
+      if (this.#fileText >= 0) closeSync(this.#fileText);
+      this.#removeFile();
+    }
+    if (this.#directory >= 0) closeSync(this.#directory);
+  }
+
+  #removeFile(): void {
+    if (this.#file === '' || identityOf(this.#place) !== this.#file) return;
     try {
-      unlinkSync(this.path);
+      unlinkSync(this.#place);
     } catch (error) {
       if (!isSystemError(error)) throw error; // the directory is gone, or is read-only by now
     }
@@ -113,6 +132,16 @@ export function findSocket(path: string, liveHint: string): boolean {
       `${path}: another server may listen on this socket: ${errnoText(errno)} (choose another path)`,
     );
   return true;
+}
+
+/** Opens the directory of a file; -1 if that fails. */
+function openDirectory(path: string): number {
+  try {
+    return openSync(dirname(path), O_PATH | constants.O_DIRECTORY);
+  } catch (error) {
+    if (isSystemError(error)) return -1; // the path itself serves as well
+    throw error;
+  }
 }
 
 function lookAt(path: string): Stats | undefined {

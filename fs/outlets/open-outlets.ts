@@ -9,6 +9,7 @@ import type { Logger } from '../shared/log/logger.js';
 import type { Trace } from '../shared/log/trace.js';
 import type { FilterHost } from '../tree/filter-charge.js';
 import type { NetnsPlace } from './netns/netns-outlet.js';
+import type { OpenedPaths } from './opened-paths.js';
 import type { Outlet } from './outlet.js';
 
 export type { NetnsPlace } from './netns/netns-outlet.js';
@@ -59,6 +60,8 @@ export interface OutletHost {
   readonly trace: Trace;
   /** Keeps listening sockets for the next daemon (default: nothing is kept). */
   readonly keeper?: Keeper | undefined;
+  /** The paths that this daemon has opened while another one served (default: none). */
+  readonly opened?: OpenedPaths | undefined;
 }
 
 /**
@@ -76,9 +79,10 @@ export async function openOutlets(
   mount: string,
   host: OutletHost,
 ): Promise<Outlet[]> {
-  refuseConflicts(options, readMask, mount);
+  refuseConflicts(options, readMask);
+  refusePaths(options, mount, host);
   const { rebroadcast, udev, socket, fdSocket, fifodir, netns = [] } = options;
-  const { logger } = host;
+  const { logger, keeper, opened } = host;
   const open: Outlet[] = [];
   const add = async (opening: () => Promise<Outlet>): Promise<void> => {
     try {
@@ -96,13 +100,27 @@ export async function openOutlets(
     if (socket !== undefined) await add(() => openSocket('SOCKET', socket, host));
     if (fdSocket !== undefined) await add(() => openSocket('FDSOCKET', fdSocket, host));
     if (fifodir !== undefined)
-      await add(async () => new (await import('./fifodir.js')).FifodirOutlet(fifodir, logger));
+      await add(
+        async () =>
+          new (await import('./fifodir.js')).FifodirOutlet(fifodir, logger, keeper, opened),
+      );
     if (netns.length > 0) await add(() => openNetns(netns, host));
   } catch (error) {
     for (const outlet of open) outlet.close();
     throw error;
   }
   return open;
+}
+
+/** Refuses paths below the mount, without a walk along a path while clients wait. */
+function refusePaths(
+  options: OutletOptions,
+  mount: string,
+  { keeper = NO_KEEPER, opened }: OutletHost,
+): void {
+  if (keeper.followsDeath) refuseBelow(options, mount, resolve);
+  else if (opened === undefined) refuseBelow(options, mount);
+  else opened.refuseBelow();
 }
 
 /**
@@ -148,17 +166,8 @@ async function openSocket(
  * @throws UsageError with the reason
  */
 export function refuseConflicts(
-  {
-    fleet = false,
-    rebroadcast = 0,
-    udev = false,
-    socket,
-    fdSocket,
-    fifodir,
-    netns = [],
-  }: OutletOptions,
+  { fleet = false, rebroadcast = 0, udev = false, netns = [] }: OutletOptions,
   readMask: number,
-  mount: string,
 ): void {
   if (fleet) refuseLocal(readMask, { rebroadcast, udev, netns });
   if ((rebroadcast & readMask) !== 0) {
@@ -178,8 +187,25 @@ export function refuseConflicts(
     throw new UsageError(
       "--netns: it sends the kernel's events, and no source reads them (add --source kernel)",
     );
+}
+
+/**
+ * Refuses paths of outlets that are below the mount.
+ *
+ * @param mount the mount point
+ * @param realPath returns an absolute path. The default follows symlinks, and so waits for each
+ *   mount on its way
+ * @throws UsageError with the path
+ */
+export function refuseBelow(
+  { socket, fdSocket, fifodir, netns = [] }: OutletOptions,
+  mount: string,
+  realPath: (path: string) => string = withRealDirectory,
+): void {
   for (const path of [socket?.path, fdSocket?.path, fifodir, ...netns.map(({ path }) => path)]) {
-    if (path !== undefined && isBelow(path, mount))
+    if (path === undefined) continue;
+    const real = realPath(path);
+    if (real === mount || real.startsWith(`${mount}/`))
       throw new UsageError(`${path}: the path is below the mount ${mount} (choose a path outside)`);
   }
 }
@@ -209,14 +235,14 @@ function refuseLocal(
       );
 }
 
-function isBelow(path: string, mount: string): boolean {
-  let real = resolve(path);
+function withRealDirectory(path: string): string {
+  const whole = resolve(path);
   try {
-    real = join(realpathSync(dirname(real)), basename(real));
+    return join(realpathSync(dirname(whole)), basename(whole));
   } catch (error) {
-    if (!isSystemError(error)) throw error; // the attempt to open the path reports the error
+    if (!isSystemError(error)) throw error;
+    return whole; // the attempt to open the path reports the error
   }
-  return real === mount || real.startsWith(`${mount}/`);
 }
 
 /**

@@ -5,3 +5,4 @@ export const O_RDWR = 2;
 export const O_TRUNC = 0o1000;
 export const O_APPEND = 0o2000;
 export const O_NONBLOCK = 0o4000;
+export const O_PATH = 0o10000000;

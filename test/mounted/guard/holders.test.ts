@@ -76,7 +76,7 @@ systemd('keeps the mount while the service is started again', async () => {
     path,
   ]);
   const hash = createHash('sha256').update(socket).digest('hex').slice(0, 12);
-  const names = `store file-${hash} fuse init kernel socket-${hash} state`;
+  const names = `store directory-${hash} file-${hash} fuse init kernel socket-${hash} state`;
   await service.says(names);
   const mounted = mountedAt(path)!;
   assert.is(await statusOf(path, 'GUARDED'), 'systemd');

@@ -1,7 +1,12 @@
 /** `eventfs mount --guard` and `--fd-holder`: the process that holds the mount without a daemon. */
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { execute, exitNow, guardProgram } from '#native';
-import type { DaemonOptions, DriverName, TransportName } from '../../../daemon/options.js';
+import type {
+  DaemonOptions,
+  DriverName,
+  OpenedPaths,
+  TransportName,
+} from '../../../daemon/options.js';
 import type { Daemon } from '../../../daemon/daemon.js';
 import { tellSystemdThrough } from '../../../daemon/readiness.js';
 import { type MappedState, STATE, mapState } from '../../../daemon/state-memory.js';
@@ -112,6 +117,8 @@ function splitAfterNul(bytes: Buffer): [Buffer, Buffer] {
 export interface Held {
   readonly holder?: Holder;
   readonly mapped?: MappedState;
+  /** The paths that this daemon has opened while another one served. */
+  readonly opened?: OpenedPaths;
 }
 
 /**
@@ -135,15 +142,16 @@ export async function holderOf(
     return { holder, ...mappedOf(holder) };
   }
   let mapped: { mapped?: MappedState } = {};
+  let opened: OpenedPaths | undefined;
   if (guardian.role === 'next') {
     const { prepare } = await import('../../../daemon/prepare.js');
     mapped = mappedOf(guardian);
-    await prepare(standby(), guardian.look(STATE), () => guardian.isCalled);
+    opened = await prepare(standby(), guardian.look(STATE), () => guardian.isCalled);
   }
   await guardian.taken();
   dropConfiguration(guardian);
   if (mapped.mapped === undefined) mapped = mappedOf(guardian);
-  return { holder: guardian, ...mapped };
+  return { holder: guardian, ...mapped, ...(opened !== undefined && { opened }) };
 }
 
 function mappedOf(holder: Holder): { mapped?: MappedState } {

@@ -1,6 +1,6 @@
 /**
  * The texts of the configuration that the guardian keeps, so that a daemon that follows a death has
- * the settings of the last one.
+ * the settings of the last one, and its mount point.
  */
 import { closeSync } from 'node:fs';
 import type { Command } from 'commander';
@@ -8,10 +8,13 @@ import { Guardian } from '../../../guard/guardian.js';
 import type { Holder } from '../../../guard/holder.js';
 import { keepText, takeText } from '../../../shared/kernel/kept-text.js';
 import type { LiveSettings } from '../../../daemon/options.js';
+import { mountPath } from '../../../client/probe.js';
 import { Configuration } from './configuration.js';
 
 /** The name under which the guardian has the text of the configuration. */
 const CONFIGURATION = 'configuration';
+/** The same for the mount point, as mountinfo showed it. */
+const MOUNT_POINT = 'mount-point';
 /** The same for the text that the daemon has read after SIGHUP. */
 const SETTINGS = 'settings';
 
@@ -30,10 +33,27 @@ export async function configurationOf(
   return new Configuration(command, take(guardian, CONFIGURATION));
 }
 
-/** Keeps the configuration of this daemon for one that follows its death. */
-export function keepConfiguration(holder: Holder | undefined, { text }: Configuration): void {
-  if (holder instanceof Guardian && holder.role !== 'restart')
-    keepText(holder, CONFIGURATION, JSON.stringify(text));
+/**
+ * Returns the mount point as mountinfo shows it. After a death that of the last daemon holds: the
+ * path may lead into the mount by now, and a walk along it would wait for this daemon itself.
+ *
+ * @param directory the mount point, as the command line has it
+ * @throws UsageError for an empty path
+ */
+export function mountPointOf(directory: string, guardian: Guardian | undefined): string {
+  const kept = guardian?.role === 'restart' ? takeText(guardian, MOUNT_POINT) : undefined;
+  return kept ?? mountPath(directory);
+}
+
+/** Keeps configuration and mount point of this daemon for one that follows its death. */
+export function keepConfiguration(
+  holder: Holder | undefined,
+  { text }: Configuration,
+  path: string,
+): void {
+  if (!(holder instanceof Guardian) || holder.role === 'restart') return;
+  keepText(holder, CONFIGURATION, JSON.stringify(text));
+  keepText(holder, MOUNT_POINT, path);
 }
 
 /** The kept text of the settings; -1 before the first SIGHUP. */
@@ -93,7 +113,7 @@ export function settingsAfter(
   return undefined;
 }
 
-/** Takes the kept configuration and drops it: this daemon has read the file. */
+/** Takes the kept configuration and drops it: this daemon has read the file, and knows its path. */
 export function dropConfiguration(guardian: Guardian): void {
-  takeText(guardian, CONFIGURATION);
+  for (const name of [CONFIGURATION, MOUNT_POINT]) takeText(guardian, name);
 }

@@ -1,7 +1,6 @@
 /** `eventfs mount`: serves in the foreground until a signal stops it. */
 import { ReadableWatch, exitNow } from '#native';
 import type { Command } from 'commander';
-import { mountPath } from '../../../client/probe.js';
 import { pingWatchdog, tellReady, tellSystemd } from '../../../daemon/readiness.js';
 import type {
   DaemonOptions,
@@ -34,6 +33,7 @@ import {
 import {
   configurationOf,
   keepConfiguration,
+  mountPointOf,
   settingsAfter,
   settingsOfDead,
   takeSettings,
@@ -134,7 +134,7 @@ async function serve(
   guardian: Guardian | undefined,
 ): Promise<void> {
   const options = configuration.options as unknown as MountOptions;
-  const path = mountPath(directory);
+  const path = mountPointOf(directory, guardian);
   if (!seesOwnNamespace())
     throw new UserError(
       '/proc: it shows another PID namespace than that of this process (try mount -t proc proc /proc)',
@@ -227,7 +227,7 @@ async function run(
     throw error;
   }
   if (isToStop) return stop();
-  keepConfiguration(holder, configuration);
+  keepConfiguration(holder, configuration, path);
   if (isReplacement(holder)) goOn(settings, settingsAfter(holder, kept));
   logger.debug(`${path}: the driver ${options.driver} serves it`);
   tellSystemd('READY=1');

@@ -1,0 +1,206 @@
+/**
+ * A user changes a configured path so that it leads into the mount, or to a mount whose daemon does
+ * not answer. No daemon that clients wait for follows it.
+ */
+import { execFileSync } from 'node:child_process';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import { Reader, compile, eventText, killClients } from '../../support/clients/clients.js';
+import {
+  type Daemon,
+  hasSaid,
+  isMounted,
+  run,
+  startDaemon,
+  until,
+  within,
+} from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
+import { CONNECTIONS, cleanUp, eventfs, prepare } from '../lifecycle/common.js';
+import { daemonPid, startGuarded, statusOf } from './common.js';
+
+/** The option that bounds each step of a daemon, in seconds. */
+const DEADLINE_S = 8;
+const BOUND = ['--guard-deadline', String(DEADLINE_S)];
+/** Clients must be served long before the deadline kills a daemon that hangs. */
+const SOON_MS = (DEADLINE_S * 1000) / 2;
+
+const hostile = suite('a path that a user changes');
+const scratch = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'hostile-'));
+const started: { daemon: Daemon; abort: string }[] = [];
+hostile.before(prepare);
+hostile.after(async () => {
+  await cleanUp();
+  rmSync(scratch, { recursive: true });
+});
+
+/** Adds a test. However it ends, none of its mounts hangs. */
+function attack(name: string, body: () => Promise<void>): void {
+  hostile(name, async () => {
+    try {
+      await body();
+    } finally {
+      await killClients();
+      for (const { daemon, abort } of started.splice(0)) {
+        if (daemon.process.exitCode !== null) continue;
+        // A daemon that waits for its own mount does not end before the connection does
+        await run(['sh', '-c', `echo 1 > ${abort}`], { timeoutMs: 2000 });
+        daemon.process.kill('SIGKILL');
+        await run(['umount', '-l', daemon.path], { timeoutMs: 2000 });
+      }
+    }
+  });
+}
+
+async function noted(starting: Promise<Daemon>): Promise<Daemon> {
+  const daemon = await starting;
+  const device = execFileSync('mountpoint', ['--fs-devno', daemon.path], { encoding: 'utf8' });
+  started.push({ daemon, abort: `${CONNECTIONS}/${device.trim().split(':')[1]}/abort` });
+  return daemon;
+}
+
+/** Makes a directory of an ordinary user. */
+function userDirectory(): string {
+  const path = mkdtempSync(join(scratch, 'user-'));
+  execFileSync('chown', ['1000', path]);
+  return path;
+}
+
+/** Moves a file away, and puts a symlink in its place. */
+function replaceByLink(path: string, target: string): void {
+  renameSync(path, `${path}.moved`);
+  symlinkSync(target, path);
+}
+
+/** Checks that the mount answers soon. */
+async function answersSoon(path: string): Promise<void> {
+  const { code, err } = await run(['stat', `${path}/nosuch`], { timeoutMs: SOON_MS });
+  assert.is(code, 1, `no answer in time: ${err}`);
+}
+
+/** Kills the daemon, and checks that clients are served again long before the deadline. */
+async function isServedAfterDeath({ path, log }: Daemon): Promise<void> {
+  process.kill(await daemonPid(path), 'SIGKILL');
+  await answersSoon(path);
+  assert.is(await statusOf(path, 'RESTARTS'), '1', log());
+}
+
+/** Starts a mount whose daemon does not answer. Returns a file in it. */
+async function deadFile(): Promise<string> {
+  const other = await noted(startDaemon(['--source', 'none']));
+  other.process.kill('SIGSTOP');
+  return join(other.path, 'log');
+}
+
+async function publish(path: string, text: string): Promise<void> {
+  assert.is((await run(['tee', `${path}/publish`], { input: text, timeoutMs: SOON_MS })).code, 0);
+}
+
+attack('does not stop a restart or the outlet, if it is that of a fifodir', async () => {
+  const fifodir = join(userDirectory(), 'fd');
+  mkdirSync(fifodir);
+  const guarded = await noted(startGuarded([...BOUND, '--fifodir', fifodir]));
+  const { path } = guarded;
+  replaceByLink(fifodir, `${path}/log`);
+  execFileSync('mkfifo', [`${fifodir}.moved/ftrig1:x`]);
+  const fifo = openSync(`${fifodir}.moved/ftrig1:x`, constants.O_RDONLY | constants.O_NONBLOCK);
+  await isServedAfterDeath(guarded);
+  await publish(path, eventText('/devices/x', {}, 'change'));
+  const got = Buffer.alloc(1);
+  await until(() => {
+    try {
+      return readSync(fifo, got) === 1;
+    } catch {
+      return false; // EAGAIN
+    }
+  }, 'the FIFO got nothing');
+  closeSync(fifo);
+  assert.is(got.toString(), 'c');
+  assert.is(await guarded.stop(), 0);
+});
+
+attack('does not stop a restart or the outlet, if it is that of a socket', async () => {
+  const directory = join(userDirectory(), 'sub');
+  mkdirSync(directory);
+  const guarded = await noted(startGuarded([...BOUND, '--socket', join(directory, 's')]));
+  const { path } = guarded;
+  replaceByLink(directory, `${path}/log`);
+  await isServedAfterDeath(guarded);
+  const moved = join(`${directory}.moved`, 's');
+  const client = new Reader(moved, [compile('subscriber'), '\n']);
+  await until(async () => {
+    await publish(path, eventText('/devices/socket', { DEVPATH: '/devices/socket' }));
+    return client.text.includes('/devices/socket');
+  }, `the subscriber got nothing: ${client.err}`);
+  assert.ok(lstatSync(moved).isSocket());
+  assert.is(await guarded.stop(), 0);
+  assert.not(existsSync(moved), 'the file of the socket stays');
+});
+
+attack('does not stop a restart, if it is that of the mount point', async () => {
+  const directory = join(userDirectory(), 'sub');
+  mkdirSync(join(directory, 'm'), { recursive: true });
+  const guarded = await noted(startGuarded(BOUND, join(directory, 'm')));
+  const moved = join(`${directory}.moved`, 'm');
+  replaceByLink(directory, `${moved}/log`);
+  await isServedAfterDeath({ ...guarded, path: moved });
+  assert.is(await guarded.stop(), 0);
+  assert.not(isMounted(moved));
+});
+
+attack('leaves out a fifodir that was removed, until a reload opens the new one', async () => {
+  const fifodir = join(userDirectory(), 'fd');
+  mkdirSync(fifodir);
+  const guarded = await noted(startGuarded([...BOUND, '--fifodir', fifodir]));
+  const { path } = guarded;
+  rmSync(fifodir, { recursive: true });
+  symlinkSync(`${path}/log`, fifodir);
+  await isServedAfterDeath(guarded);
+  await hasSaid(guarded, /fd: the directory was removed; the daemon goes on without this outlet/);
+  rmSync(fifodir);
+  mkdirSync(fifodir);
+  assert.equal((await eventfs('reload', path)).code, 0);
+  assert.is(await statusOf(path, 'FIFODIR_WRITES'), '0');
+  process.kill(await daemonPid(path), 'SIGKILL');
+  assert.is(await statusOf(path, 'FIFODIR_WRITES'), '0');
+  assert.is(await guarded.stop(), 0);
+});
+
+attack('makes a reload fail while the old daemon serves', async () => {
+  const fifodir = join(userDirectory(), 'fd');
+  mkdirSync(fifodir);
+  const guarded = await noted(startGuarded(['--guard-deadline', '4', '--fifodir', fifodir]));
+  const { path } = guarded;
+  replaceByLink(fifodir, `${path}/log`);
+  const into = await within(SOON_MS, eventfs('reload', path), 'the reload did not end');
+  assert.is(into.code, 1);
+  assert.match(into.err, /the old daemon goes on: .*fd: the directory is on a FUSE mount/);
+  rmSync(fifodir);
+  symlinkSync(await deadFile(), fifodir);
+  const reloading = eventfs('reload', path);
+  let isOver = false;
+  void reloading.finally(() => (isOver = true));
+  for (let count = 0; !isOver; count++) {
+    await answersSoon(path);
+    if (count > 10_000) assert.unreachable('the reload did not end');
+  }
+  const { code, err } = await reloading;
+  assert.is(code, 1);
+  assert.match(err, /the old daemon goes on: the new daemon did not start in time/);
+  assert.is(await guarded.stop(), 0);
+});
+hostile.run();
