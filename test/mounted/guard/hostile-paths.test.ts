@@ -15,9 +15,11 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import { Reader, compile, eventText, killClients } from '../../support/clients/clients.js';
 import {
@@ -93,10 +95,11 @@ async function answersSoon(path: string): Promise<void> {
 }
 
 /** Kills the daemon, and checks that clients are served again long before the deadline. */
-async function isServedAfterDeath({ path, log }: Daemon): Promise<void> {
+async function isServedAfterDeath(guarded: Daemon): Promise<void> {
+  const { path } = guarded;
   process.kill(await daemonPid(path), 'SIGKILL');
   await answersSoon(path);
-  assert.is(await statusOf(path, 'RESTARTS'), '1', log());
+  assert.is(await statusOf(path, 'RESTARTS'), '1', guarded.log());
 }
 
 /** Starts a mount whose daemon does not answer. Returns a file in it. */
@@ -202,5 +205,56 @@ attack('makes a reload fail while the old daemon serves', async () => {
   assert.is(code, 1);
   assert.match(err, /the old daemon goes on: the new daemon did not start in time/);
   assert.is(await guarded.stop(), 0);
+});
+
+attack('delays no client if SIGHUP makes the daemon read its configuration there', async () => {
+  const file = join(userDirectory(), 'eventfs.toml');
+  writeFileSync(file, '');
+  const guarded = await noted(startGuarded(['--config', file]));
+  const { path } = guarded;
+  const dead = await deadFile();
+  let refused = 0;
+  renameSync(file, `${file}.moved`);
+  for (const target of [`${path}/stream`, dead]) {
+    rmSync(file, { force: true });
+    symlinkSync(target, file);
+    process.kill(await daemonPid(path), 'SIGHUP');
+    refused++;
+    const end = Date.now() + 20_000;
+    for (let isOver = false; !isOver;) {
+      assert.ok(Date.now() < end, `the daemon did not refuse the file: ${guarded.log()}`);
+      await answersSoon(path);
+      isOver = guarded.log().split('could not be read within 5 s').length === refused + 1;
+    }
+  }
+  // A signal during a read counts: the file may be another one by now
+  process.kill(await daemonPid(path), 'SIGHUP');
+  refused++;
+  await sleep(1000);
+  rmSync(file);
+  writeFileSync(file, 'list_links = true\n');
+  process.kill(await daemonPid(path), 'SIGHUP');
+  await hasSaid(guarded, /configuration read again/);
+  rmSync(file);
+  symlinkSync(dead, file);
+  await isServedAfterDeath(guarded);
+  assert.match((await run(['ls', path], { timeoutMs: SOON_MS })).out, /^stream$/m);
+  await until(
+    () => guarded.log().split('could not be read within 5 s').length === refused + 2,
+    'the daemon does not say that it could not read the file',
+  );
+  await answersSoon(path);
+  assert.is(await guarded.stop(), 0);
+});
+
+attack('does not keep a daemon from its end, if it reads its configuration there', async () => {
+  const file = join(userDirectory(), 'eventfs.toml');
+  writeFileSync(file, '');
+  const daemon = await noted(startDaemon(['--source', 'none', '--config', file]));
+  rmSync(file);
+  symlinkSync(await deadFile(), file);
+  daemon.process.kill('SIGHUP');
+  await answersSoon(daemon.path);
+  assert.is(await within(SOON_MS, daemon.stop(), 'the daemon did not end'), 0);
 });
 hostile.run();

@@ -225,6 +225,7 @@ standby('applies the settings that SIGHUP had applied before a death', async () 
   writeFileSync(file, 'no settings at all\n');
   await killDaemon(path);
   await until(isListed, 'the settings are those from before SIGHUP');
+  await hasSaid(guarded, /the old settings stay/);
   // a reload reads the file, and forgets them
   writeFileSync(file, '');
   assert.is((await eventfs('reload', path)).code, 0);

@@ -2,17 +2,16 @@
  * The settings of `eventfs mount`: those of the command line come first, then those of the
  * configuration file, then the defaults.
  */
-import { closeSync, existsSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { type Command, InvalidArgumentError, type Option } from 'commander';
 import type { Logger } from '../../../shared/log/logger.js';
-import { UsageError, UserError, isSystemError } from '../../../shared/errors.js';
+import { UserError } from '../../../shared/errors.js';
 import { type Config, DEFAULT_CONFIG, readConfig } from '../../../daemon/config/config.js';
 import { defaultConfiguration } from '../../defaults.js';
 import { type Kind, Unfit, whole } from '../../../daemon/config/kinds.js';
 import type { LiveSettings } from '../../../daemon/options.js';
+import { configurationText } from './configuration-text.js';
+import type { Found } from './read-again.js';
 
-/** The most bytes of a file: more than a person writes by hand. */
-const MOST_BYTES = 1024 * 1024;
 /** Options that concern one start, not the mount: a file can't set them. */
 const COMMAND_LINE_ONLY = [
   'config',
@@ -60,7 +59,7 @@ export class Configuration {
     this.#options = new Map(
       options.map((option) => [option.long!.slice(2).replaceAll('-', '_'), option]),
     );
-    this.text = kept === undefined ? this.#text(false) : kept;
+    this.text = kept === undefined ? configurationText(this.#file, this.#isOptional, false) : kept;
     this.config = this.#parse(this.text) ?? DEFAULT_CONFIG;
     this.#mounted = this.#fixed();
   }
@@ -89,13 +88,23 @@ export class Configuration {
   }
 
   /**
-   * Reads the file again, after SIGHUP. An invalid file changes nothing; the log has the reason.
+   * Reads the file again. An invalid file changes nothing; the log has the reason.
    *
-   * @returns true if the file was read
+   * @param onlyChanged whether a file that has not changed, and one that can't be read again, are
+   *   no matter for the log
+   * @returns a promise of true if the settings are those of the file now
    */
-  reload(logger: Logger): boolean {
+  async reload(logger: Logger, onlyChanged: boolean): Promise<boolean> {
+    const { readAgain } = await import('./read-again.js');
+    const found = await readAgain(this.#file, this.#isOptional);
+    const isSame = 'text' in found ? found.text === this.text : !found.isRegular;
+    return onlyChanged && isSame ? false : this.#apply(found, logger);
+  }
+
+  #apply(found: Found, logger: Logger): boolean {
     try {
-      const text = this.#text(true);
+      if ('error' in found) throw new UserError(found.error);
+      const { text } = found;
       const config = this.#parse(text);
       if (config === null) {
         logger.warn(`${this.#file}: No such file or directory (the old settings stay)`);
@@ -156,59 +165,11 @@ export class Configuration {
     ]);
   }
 
-  /** Whether the file has changed since it was read. A pipe can't be read again. */
-  get hasChanged(): boolean {
-    try {
-      if (this.text === null) return existsSync(this.#file);
-      return statSync(this.#file).isFile() && this.#text(true) !== this.text;
-    } catch {
-      return true; // the next attempt says why
-    }
-  }
-
   #parse(text: string | null): Config | null {
     if (text === null) return null;
     const kinds = [...this.#options].map(([key, option]) => [key, kindOf(option)] as const);
     return readConfig(this.#file, text, Object.fromEntries(kinds));
   }
-
-  /** Returns null if the file does not exist and is not required. */
-  #text(isAgain: boolean): string | null {
-    const file = this.#file;
-    let fd: number;
-    try {
-      fd = openSync(file, 'r');
-    } catch (error) {
-      if (this.#isOptional && isSystemError(error, 'ENOENT')) return null;
-      // setpriv(1) keeps HOME, which then belongs to another user
-      if (this.#isOptional && isSystemError(error, 'EACCES') && process.geteuid?.() !== 0)
-        return null;
-      throw isSystemError(error) ? UserError.from(error, file) : error;
-    }
-    try {
-      // A pipe, as of the shell's <(...), can't be read twice: it is empty, or its writer makes the
-      // daemon wait.
-      if (isAgain && !fstatSync(fd).isFile())
-        throw new UsageError(`${file}: only a regular file can be read again`);
-      return new TextDecoder('utf-8', { fatal: true }).decode(readAll(fd, file));
-    } catch (error) {
-      if (error instanceof TypeError)
-        throw new UsageError(`${file}: it is not UTF-8 (save it as UTF-8)`);
-      throw isSystemError(error) ? UserError.from(error, file) : error;
-    } finally {
-      closeSync(fd);
-    }
-  }
-}
-
-function readAll(fd: number, file: string): Buffer {
-  const bytes = Buffer.alloc(MOST_BYTES + 1);
-  let length = 0;
-  for (let got = -1; got !== 0 && length < bytes.length; length += got)
-    got = readSync(fd, bytes, length, bytes.length - length, null);
-  if (length > MOST_BYTES)
-    throw new UsageError(`${file}: a configuration has at most ${MOST_BYTES} bytes`);
-  return bytes.subarray(0, length);
 }
 
 /**

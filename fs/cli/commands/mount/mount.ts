@@ -39,7 +39,7 @@ import {
   takeSettings,
 } from './kept-configuration.js';
 import { type SaidOptions, said } from './log-options.js';
-import { type Settings, goOn, reload } from './settings.js';
+import { Renewal } from './settings.js';
 import { DEFAULT_SOURCES } from './source-and-outlet-options.js';
 
 /** The values of the options of `eventfs mount`, of the command line or the file. */
@@ -209,8 +209,8 @@ async function run(
   const starter = options.stopFd === undefined ? null : watchStarter(options.stopFd, onSignal);
   process.once('exit', exitNow); // Node's own exit removes the handler first
   // A terminal that closes sends SIGHUP too: the daemon goes on.
-  const settings: Settings = { configuration, daemon, log, logger, trace, holder };
-  process.on('SIGHUP', () => reload(settings));
+  const renewal = new Renewal({ configuration, daemon, log, logger, trace, holder });
+  process.on('SIGHUP', () => renewal.reload());
   process.on('SIGUSR1', () => toggleRequests(logger, trace));
   try {
     await daemon.start(stop);
@@ -228,7 +228,7 @@ async function run(
   }
   if (isToStop) return stop();
   keepConfiguration(holder, configuration, path);
-  if (isReplacement(holder)) goOn(settings, settingsAfter(holder, kept));
+  if (isReplacement(holder)) renewal.goOn(settingsAfter(holder, kept));
   logger.debug(`${path}: the driver ${options.driver} serves it`);
   tellSystemd('READY=1');
   pingWatchdog();

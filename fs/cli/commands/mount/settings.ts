@@ -17,31 +17,59 @@ export interface Settings {
   readonly holder: Holder | undefined;
 }
 
-/**
- * Applies the settings of the last daemon, and those of a file that has changed since.
- *
- * @param kept the text that SIGHUP had applied; undefined if there was no SIGHUP
- */
-export function goOn(settings: Settings, kept: string | null | undefined): void {
-  const { configuration } = settings;
-  if (kept !== undefined) {
-    configuration.goOn(kept);
-    apply(settings);
+/** When a daemon that follows another one reads the file: clients that waited come first. */
+const LOOK_AFTER_MS = 1000;
+
+/** Keeps the settings of a running daemon those of its file. */
+export class Renewal {
+  /** Whether the file is being read. */
+  #isReading = false;
+  /** Whether SIGHUP has come meanwhile: the file may have changed after it was read. */
+  #isAsked = false;
+
+  constructor(private readonly settings: Settings) {}
+
+  /**
+   * Applies the settings of the last daemon, and soon those of a file that has changed since.
+   *
+   * @param kept the text that SIGHUP had applied; undefined if there was no SIGHUP
+   */
+  goOn(kept: string | null | undefined): void {
+    if (kept !== undefined) {
+      this.settings.configuration.goOn(kept);
+      this.#apply();
+    }
+    setTimeout(() => void this.#read(true), LOOK_AFTER_MS).unref();
   }
-  if (configuration.hasChanged) reload(settings);
-}
 
-/** Reads the file again, and applies it. */
-export function reload(settings: Settings): void {
-  const { configuration, logger, holder } = settings;
-  if (!configuration.reload(logger)) return;
-  apply(settings);
-  keepSettings(holder, configuration);
-}
+  /** Reads the file again, and applies it. */
+  reload(): void {
+    if (this.#isReading) this.#isAsked = true;
+    else void this.#read(false);
+  }
 
-function apply({ configuration, daemon, log, trace }: Settings): void {
-  const options = configuration.options as unknown as SaidOptions;
-  log.configure(said(options));
-  trace.set(options.debug ?? []);
-  daemon.configure(configuration.liveSettings);
+  async #read(onlyChanged: boolean): Promise<void> {
+    if (this.#isReading) return;
+    const { configuration, logger, holder } = this.settings;
+    this.#isReading = true;
+    try {
+      if (await configuration.reload(logger, onlyChanged)) {
+        this.#apply();
+        keepSettings(holder, configuration);
+      }
+    } finally {
+      this.#isReading = false;
+    }
+    if (!this.#isAsked) return;
+    this.#isAsked = false;
+    this.reload();
+  }
+
+  #apply(): void {
+    const { configuration, daemon, log, trace } = this.settings;
+    const options = configuration.options as unknown as SaidOptions;
+    log.configure(said(options));
+    trace.set(options.debug ?? []);
+    daemon.configure(configuration.liveSettings);
+  }
 }

@@ -1,0 +1,57 @@
+/** The text of a configuration file. */
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { UsageError, UserError, isSystemError } from '../../../shared/errors.js';
+
+/** The most bytes of a file: more than a person writes by hand. */
+const MOST_BYTES = 1024 * 1024;
+
+/** A file that can be read only once. */
+export class NoRegularFile extends UsageError {}
+
+/**
+ * Reads the text of a configuration file.
+ *
+ * @param isOptional whether the file may be missing
+ * @param isAgain whether it was read before
+ * @returns null if the file does not exist and is not required
+ * @throws NoRegularFile for a pipe or a device that is to be read again
+ * @throws UserError if the file can't be read, UsageError if it is no text
+ */
+export function configurationText(
+  file: string,
+  isOptional: boolean,
+  isAgain: boolean,
+): string | null {
+  let fd: number;
+  try {
+    fd = openSync(file, 'r');
+  } catch (error) {
+    if (isOptional && isSystemError(error, 'ENOENT')) return null;
+    // setpriv(1) keeps HOME, which then belongs to another user
+    if (isOptional && isSystemError(error, 'EACCES') && process.geteuid?.() !== 0) return null;
+    throw isSystemError(error) ? UserError.from(error, file) : error;
+  }
+  try {
+    // A pipe, as of the shell's <(...), can't be read twice: it is empty, or its writer makes the
+    // daemon wait.
+    if (isAgain && !fstatSync(fd).isFile())
+      throw new NoRegularFile(`${file}: only a regular file can be read again`);
+    return new TextDecoder('utf-8', { fatal: true }).decode(readAll(fd, file));
+  } catch (error) {
+    if (error instanceof TypeError)
+      throw new UsageError(`${file}: it is not UTF-8 (save it as UTF-8)`);
+    throw isSystemError(error) ? UserError.from(error, file) : error;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function readAll(fd: number, file: string): Buffer {
+  const bytes = Buffer.alloc(MOST_BYTES + 1);
+  let length = 0;
+  for (let got = -1; got !== 0 && length < bytes.length; length += got)
+    got = readSync(fd, bytes, length, bytes.length - length, null);
+  if (length > MOST_BYTES)
+    throw new UsageError(`${file}: a configuration has at most ${MOST_BYTES} bytes`);
+  return bytes.subarray(0, length);
+}
