@@ -66,6 +66,11 @@ static void replace_dead(void) {
   refusal[0] = '\0';
   ping_for(&active);
   restarts++;
+  /* A standby that is not warm may wait for a path into the mount, or into one that hangs. */
+  if (next.phase == STARTING && !reload_is_under_way()) {
+    kill_daemon(&next);
+    next.phase = LEAVING;
+  }
   if (next.phase != GONE && next.phase != LEAVING) {
     active = next;
     next = (struct daemon){.socket = -1, .handed = -1};

@@ -11,6 +11,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readFileSync,
   readSync,
   renameSync,
   rmSync,
@@ -21,6 +22,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
+import { childrenOf } from '../../support/clients/actor.js';
 import { Reader, compile, eventText, killClients } from '../../support/clients/clients.js';
 import {
   type Daemon,
@@ -33,7 +35,7 @@ import {
 } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
 import { CONNECTIONS, cleanUp, eventfs, prepare } from '../lifecycle/common.js';
-import { daemonPid, startGuarded, statusOf } from './common.js';
+import { daemonPid, startGuarded, statusOf, untilStandby } from './common.js';
 
 /** The option that bounds each step of a daemon, in seconds. */
 const DEADLINE_S = 8;
@@ -204,6 +206,25 @@ attack('makes a reload fail while the old daemon serves', async () => {
   const { code, err } = await reloading;
   assert.is(code, 1);
   assert.match(err, /the old daemon goes on: the new daemon did not start in time/);
+  assert.is(await guarded.stop(), 0);
+});
+
+attack('does not stop a restart, if a standby hangs there while the daemon dies', async () => {
+  const fifodir = join(userDirectory(), 'fd');
+  mkdirSync(fifodir);
+  const guarded = await noted(startGuarded([...BOUND, '--standby', '--fifodir', fifodir]));
+  const { path, pid } = guarded;
+  await untilStandby(path);
+  const serving = await daemonPid(path);
+  replaceByLink(fifodir, await deadFile());
+  guarded.process.kill('SIGHUP'); // the standby starts anew
+  const isHanging = (of: number): boolean =>
+    readFileSync(`/proc/${of}/wchan`, 'latin1') === 'request_wait_answer';
+  await until(
+    () => childrenOf(pid).some((of) => of !== serving && isHanging(of)),
+    'no standby hangs',
+  );
+  await isServedAfterDeath(guarded);
   assert.is(await guarded.stop(), 0);
 });
 
