@@ -2,7 +2,7 @@
  * One connection to a broker: MQTT 5, with mqtt-packet for the bytes.
  *
  * The connection ends itself if the broker does not answer: neither to the connect request, nor to
- * a ping, nor to a message. It wakes up for nothing else than the ping of each keep-alive time.
+ * a message, nor to a ping. It wakes up for nothing else than the ping of each keep-alive time.
  */
 import type { Socket } from 'node:net';
 import type { IConnackPacket, IPublishPacket, Packet } from 'mqtt-packet';
@@ -13,6 +13,7 @@ import type { Arrived, Outgoing, Waiting, Will } from './messages.js';
 import { publishPacket } from './publish-packet.js';
 import { Reading } from './reading.js';
 import { reasonText } from './reasons.js';
+import { SignsOfLife } from './signs-of-life.js';
 
 /** The functions of the package mqtt-packet. */
 export type Codec = typeof import('mqtt-packet');
@@ -77,7 +78,7 @@ export class Connection {
   mostPayload = Infinity;
   #isOpen = false;
   #isEnded = false;
-  #awaitsPong = false;
+  readonly #life = new SignsOfLife();
   #keepAliveMs: number;
   /** How many bytes have come since the last whole packet. */
   #unparsed = 0;
@@ -104,6 +105,7 @@ export class Connection {
       .once(broker.isTls ? 'secureConnect' : 'connect', () => this.#greet(password))
       .on('data', (bytes: Buffer) => {
         this.#unparsed += bytes.length;
+        this.#life.heard();
         this.#socket.cork();
         parser.parse(bytes);
         if (!this.#isEnded) this.events.settled();
@@ -218,8 +220,7 @@ export class Connection {
         return this.#acknowledged(packet.messageId, codes.find((code) => code >= FAILURES) ?? 0);
       }
       case 'pingresp':
-        this.#awaitsPong = false;
-        return;
+        return this.#life.ponged();
       case 'disconnect':
         return this.#end(`the broker ends the connection: ${reasonText(packet.reasonCode ?? 0)}`);
       default:
@@ -242,11 +243,12 @@ export class Connection {
     this.events.opened();
   }
 
-  /** Sends a ping, unless an earlier one or a message has no answer yet. */
+  /** Sends a ping, unless the broker is dead. */
   #beat(): void {
-    const isLate = this.#inFlight.ageMs(performance.now()) > 2 * this.#keepAliveMs;
-    if (this.#awaitsPong || isLate) return this.#end('the broker does not answer');
-    this.#awaitsPong = true;
+    const now = performance.now();
+    if (this.#life.isDead(now, this.#inFlight.ageMs(now), 2 * this.#keepAliveMs))
+      return this.#end('the broker does not answer');
+    this.#life.pinged(now);
     this.#write({ cmd: 'pingreq' });
     this.events.beat();
   }

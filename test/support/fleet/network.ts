@@ -95,7 +95,9 @@ export async function startHost(name: string): Promise<Host> {
 /** Returns true if a packet of a host reaches the hub: a refused connection shows it too. */
 async function reaches({ enter: inside }: Host): Promise<boolean> {
   const connect = `</dev/tcp/${HUB_ADDRESS}/9`;
-  const { err } = await run([...inside, 'timeout', '0.2', 'bash', '-c', connect]);
+  // A bash whose input is a socket takes itself for one of rshd, and reads .bashrc first.
+  const bash = ['bash', '--norc', '-c', connect];
+  const { err } = await run([...inside, 'timeout', '0.2', ...bash]);
   return err.includes('refused');
 }
 

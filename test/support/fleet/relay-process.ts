@@ -65,6 +65,7 @@ function serve(client: Socket): void {
       }, ACK_DELAY_MS);
       return;
     }
+    if (packet.cmd === 'pingresp' && orders.keepsPongs === true) return;
     if (packet.cmd === 'connack' && orders.receiveMaximum !== undefined)
       packet.properties = { ...packet.properties, receiveMaximum: orders.receiveMaximum };
     toClient(packet);

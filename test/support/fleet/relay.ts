@@ -13,6 +13,8 @@ export interface RelayOrders {
   readonly receiveMaximum?: number;
   /** No acknowledgement of the broker comes back. */
   readonly keepsAcknowledgements?: boolean;
+  /** No pong of the broker comes back. */
+  readonly keepsPongs?: boolean;
   /** Subscriptions to the events of hosts are refused. */
   readonly refusesSubscriptions?: boolean;
   /** No question and no call of a client comes to the broker. */
