@@ -11,7 +11,6 @@ import { MetricsFile } from './files/metrics-file.js';
 import type { Codec } from './mqtt/connection.js';
 import { Link, type LinkEvents } from './mqtt/link.js';
 import type { Arrived } from './mqtt/messages.js';
-import { TAKEN_OVER } from './mqtt/reasons.js';
 import { type BridgeOptions, machineId, randomId } from './options.js';
 import { Outgoing } from './outgoing.js';
 import { Presence } from './presence.js';
@@ -226,8 +225,7 @@ export class Bridge {
   }
 
   #closed(reason: string): void {
-    if (reason.includes(TAKEN_OVER)) this.link.slowDown();
-    this.presence.disconnected();
+    this.presence.disconnected(reason);
     this.#subscriptions.clear();
     this.fleet?.disconnected(performance.now());
     this.#arm();

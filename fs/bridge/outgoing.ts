@@ -105,6 +105,11 @@ export class Outgoing {
     return this.#session.name;
   }
 
+  /** Tells whether a session is this one, or an earlier one that is remembered. */
+  knows(session: string): boolean {
+    return session === this.session || this.#session.ended.some((each) => each.session === session);
+  }
+
   /** Gives a session that is not saved another name, before the first connection. */
   renameSession(): void {
     this.#session.rename();

@@ -2,6 +2,7 @@
 import type { Logger } from '../shared/log/logger.js';
 import type { Connection } from './mqtt/connection.js';
 import type { Link } from './mqtt/link.js';
+import { TAKEN_OVER, TWIN } from './mqtt/reasons.js';
 import type { Outgoing } from './outgoing.js';
 import { askTopic } from './protocol/names.js';
 import { OwnName } from './protocol/own-name.js';
@@ -15,6 +16,10 @@ export class Presence {
   #name: OwnName | null = null;
   /** Why the name is refused; empty if it is not. */
   #refusal = '';
+  /** Whether a connection of this process has used the name. */
+  #wasOnline = false;
+  /** Whether the state of a twin has come: a bridge with the same name and machine id. */
+  #hasTwin = false;
 
   /** @param waitMs how long another machine may take to show itself: two keep-alive times */
   constructor(
@@ -44,6 +49,7 @@ export class Presence {
 
   /** Notes that a connection begins. */
   connected(nowMs: number): void {
+    this.#hasTwin = false;
     this.#name = new OwnName(this.machine, nowMs, this.waitMs);
   }
 
@@ -53,15 +59,28 @@ export class Presence {
     connection.publish({ topic, payload: callText(this.machine) }, () => undefined);
   }
 
-  /** Notes that the connection has ended. */
-  disconnected(): void {
+  /** Notes that the connection has ended. Many brokers do not say that a twin has taken it. */
+  disconnected(reason: string): void {
     this.#name = null;
+    if (reason.includes(TAKEN_OVER)) this.link().slowDown(reason);
+    else if (this.#hasTwin) this.link().slowDown(`${reason} (${TWIN})`);
   }
 
   /** Takes a state with this name. @returns whether it is of this machine */
   takeState(state: HostState, isRetained: boolean): boolean {
     this.#follow((name) => name.takeState(state, isRetained));
-    return state.machine === this.machine;
+    const isOwn = state.machine === this.machine;
+    this.#hasTwin ||= isOwn && this.#isForeign(state, isRetained);
+    return isOwn;
+  }
+
+  /**
+   * Tells whether a state of this machine is not of this bridge. Before this process was online, it
+   * may be of a bridge that was killed. So may be a late will.
+   */
+  #isForeign({ session, online }: HostState, isRetained: boolean): boolean {
+    if (!this.#wasOnline || this.outgoing().knows(session)) return false;
+    return online || isRetained;
   }
 
   /** Takes a call. @returns false if it is malformed */
@@ -93,6 +112,7 @@ export class Presence {
     if (name.state === 'refused') this.#leave(name.rival);
     else if (name.state === 'online' && (isAgain || !wasOnline)) {
       this.#refusal = '';
+      this.#wasOnline = true;
       this.outgoing().say(connection, true);
       if (!wasOnline) this.changed();
     }

@@ -45,6 +45,8 @@ export class Link {
    * The pause before the next connection, as {@link leave} sets it, in ms; null for the usual one.
    */
   #pauseMs: number | null = null;
+  /** The reason of {@link slowDown}, in place of the connection's own. */
+  #slowReason: string | null = null;
 
   constructor(
     private readonly codec: Codec,
@@ -93,11 +95,13 @@ export class Link {
     this.events.opened();
   }
 
-  #closed(reason: string): void {
+  #closed(why: string): void {
     const wasOpen = this.isOpen;
     this.connection = null;
     this.isOpen = false;
-    this.events.closed(reason);
+    this.events.closed(why);
+    const reason = this.#slowReason ?? why;
+    this.#slowReason = null;
     if (this.#isClosed) return;
     if (wasOpen && performance.now() - this.#openedMs >= SUCCESS_MS) this.#failures = 0;
     const ms = this.#pauseMs ?? backoffMs(this.#failures);
@@ -127,9 +131,14 @@ export class Link {
     this.start();
   }
 
-  /** Makes the next pause the longest, because another client would end the connection again. */
-  slowDown(): void {
+  /**
+   * Makes the next pause the longest, because another client would end the connection again. A
+   * connection that this process has left is not slowed down. To be called while it ends.
+   */
+  slowDown(reason: string): void {
+    if (this.#pauseMs !== null) return;
     this.#pauseMs = MOST_MS * (1 + Math.random());
+    this.#slowReason = reason;
   }
 
   /** Ends the connection for good. @param hasWill whether the broker publishes the will */

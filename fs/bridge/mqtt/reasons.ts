@@ -1,3 +1,7 @@
+/** Two bridges have one client id, and each takes the connection of the other. */
+export const TWIN =
+  'another bridge has the same name and machine id: use another --host, and a new /etc/machine-id for the clone of a host';
+
 /** The reason codes of MQTT 5, section 2.4, that a broker refuses with. */
 const REASONS: Readonly<Record<number, string>> = {
   0x00: 'Normal disconnection',
@@ -16,7 +20,7 @@ const REASONS: Readonly<Record<number, string>> = {
   0x8a: 'Banned',
   0x8b: 'Server shutting down',
   0x8d: 'Keep alive timeout',
-  0x8e: 'Session taken over (another host has the same name and machine id: rename one)',
+  0x8e: `Session taken over (${TWIN})`,
   0x8f: 'Topic filter invalid',
   0x90: 'Topic name invalid',
   0x93: 'Receive maximum exceeded',
