@@ -2,11 +2,12 @@
  * The state that outlives the process: one file, replaced as a whole, so that a reader finds the
  * old one or the new one.
  */
-import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { UserError, isSystemError } from '../../shared/errors.js';
 import type { SavedSession } from '../protocol/own-session.js';
 import { MOST_ENDED, isEnded, isMachine } from '../protocol/state.js';
+import { readRegularFile } from './regular-file.js';
 import { ReplacedFile } from './replaced-file.js';
 
 const VERSION = 1;
@@ -54,7 +55,7 @@ export class SavedFile {
   /** Reads the file. @returns null if there is none, or it is damaged */
   load(): Saved | null {
     try {
-      const value: unknown = JSON.parse(readFileSync(this.path, 'utf8'));
+      const value: unknown = JSON.parse(readRegularFile(this.path).toString());
       if (isSaved(value)) return value;
     } catch (error) {
       if (isSystemError(error, 'ENOENT')) return null;

@@ -1,11 +1,8 @@
 /** The address of a broker, and how this host proves who it is. */
-import { readFileSync } from 'node:fs';
 import { type Socket, connect as connectTcp } from 'node:net';
-import { type ConnectionOptions, connect as connectTls, createSecureContext } from 'node:tls';
-import { UsageError, UserError, isSystemError } from '../../shared/errors.js';
-
-/** The first line of a certificate in a PEM file, as OpenSSL reads it. */
-const CERTIFICATE = /^-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----/m;
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
+import { UsageError } from '../../shared/errors.js';
+import { readPassword, readTlsFiles } from './secrets.js';
 
 const PORTS: Readonly<Record<string, number>> = { 'mqtt:': 1883, 'mqtts:': 8883 };
 
@@ -57,14 +54,16 @@ export class Broker {
   /**
    * Reads the password: the first line of its file.
    *
-   * @throws UserError if the file can't be read
+   * @throws UserError if the file can't be read, or has none
    */
   password(): Buffer | undefined {
     const { passwordFile } = this.options;
-    if (passwordFile === undefined) return undefined;
-    const bytes = readSecret('--password-file', passwordFile);
-    const end = bytes.indexOf('\n');
-    return end < 0 ? bytes : bytes.subarray(0, end);
+    return passwordFile === undefined ? undefined : readPassword(passwordFile);
+  }
+
+  /** Whether an option names the authorities to trust. */
+  get hasAuthority(): boolean {
+    return this.options.ca !== undefined;
   }
 
   /**
@@ -73,47 +72,28 @@ export class Broker {
    * @throws UserError if a file can't be read, or is not what its option asks for
    */
   check(): void {
-    const { ca, cert, passwordFile } = this.options;
-    if (this.password()?.length === 0)
-      throw new UsageError(`--password-file ${passwordFile}: its first line is empty`);
-    if (!this.isTls) return;
-    for (const [option, path] of [['--ca', ca] as const, ['--cert', cert] as const])
-      if (path !== undefined && !CERTIFICATE.test(readSecret(option, path).toString('latin1')))
-        throw new UsageError(`${option} ${path}: it has no certificate (use a file in PEM format)`);
-    this.#orRefused(() => createSecureContext(this.#tls()));
+    this.password();
+    if (this.isTls) readTlsFiles(this.options);
   }
 
   /**
    * Begins a connection.
    *
-   * @throws UserError if a file can't be read or is no certificate
+   * @throws UserError if a file can't be read, or is not what its option asks for
    */
   open(): Socket {
     const { host, port } = this;
     if (!this.isTls) return connectTcp({ host, port, noDelay: true });
-    return this.#orRefused(() => connectTls(this.#tls()).setNoDelay(true));
-  }
-
-  #orRefused<Result>(work: () => Result): Result {
-    try {
-      return work();
-    } catch (error) {
-      if (error instanceof UserError) throw error;
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new UserError(`${this.name}: ${reason} (check --ca, --cert and --key: PEM files)`);
-    }
+    return connectTls(this.#tls()).setNoDelay(true);
   }
 
   #tls(): ConnectionOptions {
-    const { ca, cert, key } = this.options;
     return {
       host: this.host,
       port: this.port,
       minVersion: 'TLSv1.2',
       ...(/^[\d.]+$|:/.test(this.host) ? {} : { servername: this.host }),
-      ...(ca !== undefined && { ca: readSecret('--ca', ca) }),
-      ...(cert !== undefined && { cert: readSecret('--cert', cert) }),
-      ...(key !== undefined && { key: readSecret('--key', key) }),
+      ...readTlsFiles(this.options),
     };
   }
 }
@@ -131,17 +111,4 @@ function parseUrl(text: string): URL {
   if (!/^\/?$/.test(url.pathname) || url.search !== '' || url.hash !== '')
     throw new UsageError(`--broker ${text}: it has a path (use mqtts://HOST:PORT)`);
   return url;
-}
-
-function readSecret(option: string, path: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    if (!isSystemError(error)) throw error;
-    throw UserError.from(error, `${option} ${path}`, {
-      EACCES: 'let the user of the bridge read it',
-      ENOENT: "check the file's name",
-      EISDIR: 'name a file',
-    });
-  }
 }

@@ -112,7 +112,7 @@ export class Connection {
         this.#socket.uncork();
         if (this.#unparsed > MOST_PACKET + bytes.length) this.#end('a packet is too large');
       })
-      .on('error', (error) => this.#end(failureText(error)))
+      .on('error', (error) => this.#end(failureText(error, broker.hasAuthority)))
       .on('close', () => this.#end(this.#isOpen ? CLOSED : CLOSED_AT_ONCE));
   }
 

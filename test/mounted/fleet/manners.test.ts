@@ -45,7 +45,7 @@ tests('refuses a wrong start in one line, with what to do', async () => {
     [['--broker', NO_BROKER, '--subscribe', 'a b', ...both], 100, /"a b": it is no pattern/],
     [['--broker', NO_BROKER, '--ready-fd', '0', ...both], 100, /Use a descriptor number/],
     [['--broker', NO_BROKER, '--publish', '', '--fleet', local.path], 100, /round for ever/],
-    [['--broker', NO_BROKER_TLS, '--ca', plain, ...both], 100, /it has no certificate/],
+    [['--broker', NO_BROKER_TLS, '--ca', plain, ...both], 1, /it has no certificate/],
     [['--broker', NO_BROKER_TLS, '--ca', '/nowhere', ...both], 111, /--ca \/nowhere: No such file/],
     [
       ['--broker', NO_BROKER, '--user', 'u', '--password-file', '/nowhere', ...both],
@@ -54,7 +54,7 @@ tests('refuses a wrong start in one line, with what to do', async () => {
     ],
     [
       ['--broker', NO_BROKER, '--user', 'u', '--password-file', empty, ...both],
-      100,
+      1,
       /its first line is empty/,
     ],
     [['--broker', NO_BROKER, '--fleet', '/'], 102, /\(try eventfs mount --fleet \/, or another/],

@@ -43,11 +43,19 @@ failures('of TLS is reported in one line that names the option to change', () =>
         code: 'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED',
         reason: 'tlsv13 alert certificate required',
       }),
-      /^the broker refuses .*tlsv13 alert certificate required \(check --cert and --key\)$/,
+      /^the broker refuses .*tlsv13 alert certificate required \(it asks for this host's certificate: --cert and --key\)$/,
     ],
     [
       errorOf('self-signed certificate', { code: 'DEPTH_ZERO_SELF_SIGNED_CERT' }),
       /^self-signed certificate \(name it: --ca FILE\)$/,
+    ],
+    [
+      errorOf('x', { code: 'SELF_SIGNED_CERT_IN_CHAIN' }),
+      /^x \(name the authority that has signed it: --ca FILE\)$/,
+    ],
+    [
+      errorOf('write EPIPE', { code: 'EPIPE', errno: -32, syscall: 'write' }),
+      /^Broken pipe \(its log /,
     ],
     [errorOf('first\nsecond', {}), /^first$/],
   ];
