@@ -70,6 +70,11 @@ export abstract class EventDirectory
   /** Marks the directory: the next commit records it. */
   protected recordChange(): void {}
 
+  /** The directory's user and group may read a delivered event. */
+  get deliveredMode(): number {
+    return 0o440;
+  }
+
   /** The accounts of all users, of all groups and of the mount. */
   get ledger(): QuotaLedger {
     return this.context.ledger;

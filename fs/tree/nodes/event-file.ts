@@ -11,9 +11,6 @@ import { HANDLE_BYTES } from '../prices.js';
 import { WrittenEvent } from '../written/written-event.js';
 import { O_ACCMODE, O_RDONLY, O_TRUNC } from '../../shared/open-flags.js';
 
-/** The mode of a delivered event: the directory's user and group may read it. */
-const DELIVERED_MODE = FileType.regular | 0o440;
-
 const DELIVERED = 'a delivered event cannot be changed';
 const SET_BY_DAEMON = `the attribute ${SOURCE_ATTRIBUTE} is read-only`;
 const ATTRIBUTES: readonly string[] = [SOURCE_ATTRIBUTE];
@@ -24,6 +21,8 @@ export interface EventFileHost {
   readonly lifetime: Lifetime;
   readonly uid: number;
   readonly gid: number;
+  /** The permission bits of a delivered event in this directory. */
+  readonly deliveredMode: number;
   /** Checks, before a reader gets what the directory holds, that no owner's death was missed. */
   beforeAnswer(): void;
   /** Runs when the file is opened by its name in this directory. */
@@ -73,7 +72,8 @@ export class EventFile extends Node implements Entry {
   }
 
   get mode(): number {
-    return this.event instanceof WrittenEvent ? this.event.mode : DELIVERED_MODE;
+    const { event, directory } = this;
+    return event instanceof WrittenEvent ? event.mode : FileType.regular | directory.deliveredMode;
   }
 
   /**

@@ -45,6 +45,11 @@ export class LogDirectory extends EventDirectory {
     super(context, id, FOREVER, context.bus.history);
   }
 
+  /** Every user may read an event, because `stream` shows it to every user. */
+  override get deliveredMode(): number {
+    return 0o444;
+  }
+
   protected override recordQueue(recorder: Recorder): QueueRecord {
     return new HistoryRecord(recorder, this.id, this.queue, this);
   }

@@ -3,8 +3,9 @@ import * as assert from 'uvu/assert';
 import { childrenOf } from '../../support/clients/actor.js';
 import { Reader, publishNumbered } from '../../support/clients/clients.js';
 import { eventfs } from '../../support/mount/command.js';
-import { EVENTFS_NODE, exists, startDaemon, until } from '../../support/mount/daemon.js';
+import { EVENTFS_NODE, exists, run, startDaemon, until } from '../../support/mount/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
+import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
 import { Terminal, type TerminalSetting } from '../../support/clients/terminal.js';
 
 const top = mounted('eventfs top');
@@ -129,6 +130,14 @@ top('prints one screen where the cursor cannot be moved, and with --once', async
     assert.not.match(terminal.raw, '\x1b[H');
     assert.match(terminal.text, /^NAME /m);
   }
+});
+
+top('shows every user the newest events', async () => {
+  publishNumbered(daemon.path, 1);
+  const command = [...eventfsForOthers(), 'top', '--once', '--mount', daemon.path];
+  const { out, err, code } = await run([...AS_NOBODY, ...command]);
+  assert.equal([code, err], [0, '']);
+  assert.match(out, /^LATEST +ACTION[^]*\n\d\d:\d\d:\d\d +add +- +\/devices\/n$/m);
 });
 
 top('ends with one line when the daemon ends', async () => {

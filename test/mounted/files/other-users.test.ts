@@ -53,6 +53,16 @@ others('cannot publish, or make directories for processes of others', async () =
   assert.match((await asNobody('mkdir 1')).err, 'Operation not permitted');
 });
 
+others('can read the events of log/, and not change them', async () => {
+  enter(`${daemon.path}/log`);
+  publishNumbered(daemon.path, 1);
+  const { out, code } = await asNobody('stat -Lc "%a %u:%g" tail; cat tail');
+  assert.is(code, 0, out);
+  assert.match(out, /^444 0:0\nadd@\/devices\/n\nACTION=add\nN=0\n$/);
+  assert.match((await asNobody('echo x >> tail')).err, 'Permission denied');
+  assert.match((await asNobody('rm tail')).err, 'Permission denied');
+});
+
 others('can make a directory, and read streams', async () => {
   enter(daemon.path);
   const { out, code } = await asNobody(

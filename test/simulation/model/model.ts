@@ -300,8 +300,9 @@ export class Model {
   #attributesOfEntry({ event, directory }: ModelEntry): Record<string, number> {
     const { written } = event;
     const { uid, gid } = written ?? directory.account;
+    const deliveredMode = directory.owner === null ? 0o444 : 0o440;
     return {
-      mode: EVENT_FILE | (written?.mode ?? 0o440),
+      mode: EVENT_FILE | (written?.mode ?? deliveredMode),
       nlink: event.links,
       size: event.text.length,
       ...(directory.owner === null ? {} : { uid, gid }),
