@@ -3,10 +3,12 @@
 # neither netlink nor /dev.
 #
 # The container has one bind mount of eventfs. In it `mkdir /dev/events/$$` works as outside: a
-# directory is named after the PID that the process has in the container. When the container ends,
-# its processes do, and their directories with them.
+# directory is named after the PID that the process has in the container. The name is the same
+# outside, and the first process of each container is PID 1. So containers need labels:
+# `mktemp -d /dev/events/$$.XXXXXX` chooses one. When the container ends, its processes do, and
+# their directories with them.
 #
-# The same with docker or podman: docker run --rm -v /dev/events:/dev/events:rslave IMAGE COMMAND
+# The same with docker or podman: docker run --rm -v /dev/events:/dev/events IMAGE COMMAND
 # Publishing stays root's (publish has mode 0200), and the container's root is that only without a
 # user namespace.
 set -eu

@@ -29,8 +29,8 @@ const NOT_RUN: Readonly<Record<string, readonly string[]>> = {
     '$ eventfs mount --source none --sticky global:1733 /dev/metadata/udev/events',
   ],
   'docs/recipes/docker.md': [
-    "docker run --rm -v /dev/events:/dev/events:rslave IMAGE sh -c 'mkdir /dev/events/$$; exec my-program'",
-    'docker run --rm -v /run/eventfs:/run/eventfs:rslave IMAGE COMMAND',
+    'docker run --rm -v /dev/events:/dev/events IMAGE sh -c \'d=$(mktemp -d /dev/events/$$.XXXXXX) && exec my-program "$d"\'',
+    'mkdir -p /run/eventfs',
     "mkdir /dev/events/$$.box; echo 'SUBSYSTEM==usb' > /dev/events/$$.box/.filter",
     "box=$(docker inspect --format '{{.State.Pid}}' box)",
   ],
@@ -39,12 +39,13 @@ const NOT_RUN: Readonly<Record<string, readonly string[]>> = {
     'systemctl enable --now eventfs-fleet.service',
   ],
   'docs/recipes/lxc.md': [
-    'lxc.mount.entry = /run/eventfs run/eventfs none rbind,rslave,create=dir 0 0',
+    'lxc.mount.entry = /run/eventfs dev/eventfs none rbind,rslave,create=dir 0 0',
     'lxc.hook.start-host = /usr/local/lib/eventfs/lxc-start',
   ],
   'docs/recipes/podman.md': [
-    "podman run --rm -v /dev/events:/dev/events:rslave IMAGE sh -c 'mkdir /dev/events/$$; exec my-program'",
+    'podman run --rm -v /dev/events:/dev/events IMAGE sh -c \'d=$(mktemp -d /dev/events/$$.XXXXXX) && exec my-program "$d"\'',
     "box=$(podman inspect --format '{{.State.Pid}}' box)",
+    'ip netns add box',
   ],
   'docs/reference/outlets.md': ['$ s6-mkfifodir /run/fifos'],
 };
