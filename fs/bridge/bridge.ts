@@ -7,6 +7,7 @@
 import type { Logger } from '../shared/log/logger.js';
 import { sayFarewell } from './farewell.js';
 import { FleetMount } from './fleet-mount.js';
+import { Complaint } from './files/complaint.js';
 import { MetricsFile } from './files/metrics-file.js';
 import type { Codec } from './mqtt/connection.js';
 import { Link, type LinkEvents } from './mqtt/link.js';
@@ -34,6 +35,7 @@ export class Bridge {
   readonly counted = { malformed: 0, messages: 0 };
   readonly #clientId: string;
   readonly #saved: SavedFile;
+  readonly #unsaved: Complaint;
   readonly #metrics: MetricsFile | null;
   readonly #subscriptions: Subscriptions;
   readonly #timer = new DueTimer(() => this.#tick());
@@ -53,6 +55,7 @@ export class Bridge {
     const { host, keepAlive, broker, in: from, metrics } = options;
     this.#subscriptions = new Subscriptions(logger);
     this.#saved = new SavedFile(options.stateDirectory);
+    this.#unsaved = new Complaint(logger);
     this.#metrics = metrics === undefined ? null : new MetricsFile(metrics, logger);
     const saved = this.#saved.load();
     if (this.#saved.isDamaged)
@@ -60,14 +63,8 @@ export class Bridge {
     const machine = machineId() ?? saved?.machine ?? randomId();
     this.mount = from === undefined ? null : this.#openFleet(from.mount);
     this.fleet = from === undefined ? null : this.#makeFleet(from.filter);
-    this.outgoing = new Outgoing(
-      options,
-      machine,
-      saved,
-      logger,
-      () => this.#localEvents(),
-      failed,
-    );
+    const takeLocal = (): void => this.#localEvents();
+    this.outgoing = new Outgoing(options, machine, saved, logger, takeLocal, failed);
     const clientId = (this.#clientId = `eventfs-${host}-${machine.slice(0, 8)}`);
     this.link = new Link(codec, broker, { clientId, keepAlive }, this.#linkEvents(), logger);
     this.presence = new Presence(
@@ -269,9 +266,10 @@ export class Bridge {
   async #save(): Promise<boolean> {
     try {
       await this.#saved.save(await this.outgoing.saved());
+      this.#unsaved.ends();
       return true;
     } catch (error) {
-      this.logger.warn(`the state is not saved: ${(error as Error).message}`);
+      this.#unsaved.says(`the state is not saved: ${(error as Error).message}`);
       return false;
     }
   }

@@ -39,7 +39,8 @@ export class ReplacedFile {
     // One name: a process that is killed here leaves one file at most, which the next one replaces.
     const temporary = `${this.path}.new`;
     try {
-      const file = await open(temporary, 'w', this.mode);
+      await unlink(temporary).catch(() => undefined); // open(2) of a FIFO would wait
+      const file = await open(temporary, 'wx', this.mode);
       try {
         await file.writeFile(text);
         await file.sync();

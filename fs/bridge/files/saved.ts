@@ -48,7 +48,7 @@ export class SavedFile {
     try {
       makeDirectory(directory);
     } catch (error) {
-      throw refusal(error, directory);
+      throw stateRefusal(error, directory);
     }
   }
 
@@ -59,7 +59,7 @@ export class SavedFile {
       if (isSaved(value)) return value;
     } catch (error) {
       if (isSystemError(error, 'ENOENT')) return null;
-      if (!(error instanceof SyntaxError)) throw refusal(error, this.path);
+      if (!(error instanceof SyntaxError)) throw stateRefusal(error, this.path);
     }
     this.isDamaged = true;
     return null;
@@ -74,7 +74,7 @@ export class SavedFile {
     try {
       await this.#file.write(`${JSON.stringify({ version: VERSION, ...saved })}\n`);
     } catch (error) {
-      throw refusal(error, this.path);
+      throw stateRefusal(error, this.path);
     }
   }
 }
@@ -129,7 +129,8 @@ function isPlace(value: unknown): value is Place | null {
   return typeof name === 'string' && /^[\w.]{1,64}$/.test(name) && isCount(seq, 0);
 }
 
-function refusal(error: unknown, path: string): unknown {
+/** Returns the error of a system call on the state, with what to do; any other error as it is. */
+export function stateRefusal(error: unknown, path: string): unknown {
   if (!isSystemError(error)) return error;
   return UserError.from(error, path, {
     EACCES: 'let the user of the bridge write it, or use --state DIR',

@@ -4,13 +4,16 @@
  * with the process.
  */
 import { tryLock } from '#native';
-import { closeSync, constants, openSync, rmSync } from 'node:fs';
+import { closeSync, constants, lstatSync, openSync, rmSync } from 'node:fs';
 import { type Server, type Socket, connect, createServer } from 'node:net';
 import { UserError, isSystemError } from '../../shared/errors.js';
 import type { BridgeStatus } from '../report.js';
+import { stateRefusal } from './saved.js';
 
 const NAME = 'status.sock';
 const TIMEOUT_MS = 2000;
+/** The most bytes of a socket's path: unix(7). */
+const MOST_BYTES = 107;
 
 /** Answers each connection with the status as JSON. */
 export class StatusSocket {
@@ -36,11 +39,12 @@ export class StatusSocket {
    */
   async open(): Promise<void> {
     try {
+      refuseSocket(this.directory);
       await this.#lock();
       await this.#listen();
     } catch (error) {
       this.close();
-      throw refusal(error, this.#path);
+      throw stateRefusal(error, this.#path);
     }
   }
 
@@ -90,8 +94,17 @@ export class StatusSocket {
   }
 }
 
-function refusal(error: unknown, path: string): unknown {
-  return isSystemError(error) ? UserError.from(error, path, { EACCES: 'use --state DIR' }) : error;
+/**
+ * Refuses a state directory in which no socket can be.
+ *
+ * @throws UserError if its path is too long, or something else has the socket's name
+ */
+export function refuseSocket(directory: string): void {
+  const path = `${directory}/${NAME}`;
+  if (Buffer.byteLength(path) > MOST_BYTES)
+    throw new UserError(`${directory}: the path is too long for a socket (use a shorter --state)`);
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === false)
+    throw new UserError(`${path}: it is no socket (remove it, or use --state DIR)`);
 }
 
 /**

@@ -153,6 +153,7 @@ tests('is seen at once by others though its connections are not saved', async ()
       first.process.kill('SIGHUP');
     }
     await until(() => first.log.split('connected').length > 5, first.log, PATIENCE_MS);
+    assert.is(first.log.split('the state is not saved').length, 2, 'it says so once');
     await first.stop('SIGKILL');
     await forgets(fleet.path, 'web1');
     const second = host(state);
@@ -222,6 +223,43 @@ tests('is checked before a start, as is the place of the metrics', async () => {
   assert.match(good.out, /^ok {4}\S+bridge\.prom: the metrics can be written there$/m);
   const bad = await check('--metrics', '/nowhere/bridge.prom');
   assert.match(bad.out, /^fail {2}\/nowhere\/bridge\.prom: No such file or directory \(make its /m);
+  const folder = await check('--metrics', scratch());
+  assert.match(folder.out, /^fail {2}\S+: it is a directory \(name a file in it\)$/m);
+});
+
+tests('is refused a state directory in which it can not work, by --check too', async () => {
+  const wrong = scratch();
+  mkdirSync(join(wrong, 'status.sock'));
+  const long = join(scratch(), 'x'.repeat(110));
+  const damaged = scratch();
+  writeFileSync(join(damaged, 'bridge.json'), '{"version":1');
+  const bridge = (state: string, ...more: readonly string[]): ReturnType<typeof eventfs> => {
+    const where = ['--broker', broker.url, '--host', 'web1', '--mount', local.path];
+    return eventfs(['bridge', ...where, '--publish', '', '--state', state, ...more]);
+  };
+  for (const [state, message] of [
+    [wrong, /status\.sock: it is no socket \(remove it, or use --state DIR\)$/m],
+    [long, /: the path is too long for a socket \(use a shorter --state\)$/m],
+  ] as const) {
+    assert.match((await bridge(state, '--check')).out, message);
+    const { err, code } = await bridge(state);
+    assert.match(err, message);
+    assert.is(code, 1);
+  }
+  const { out } = await bridge(damaged, '--check');
+  assert.match(
+    out,
+    /^warn {2}\S+bridge\.json: it is damaged, so the bridge begins a new session$/m,
+  );
+  const full = await smallDisk();
+  try {
+    fill(full);
+    const checked = await bridge(full, '--check');
+    assert.match(checked.out, /^fail {2}\S+: No space left on device \(make room\)$/m);
+    assert.equal(readdirSync(full), ['fill']);
+  } finally {
+    await run(['umount', full]);
+  }
 });
 
 tests('counts an event that the mount refuses as lost, at its place', async () => {

@@ -1,11 +1,13 @@
 /** `eventfs bridge --check`: names the obstacles to a bridge's work, and does not run. */
-import { accessSync, constants, existsSync, mkdirSync, rmdirSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, rmdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Codec } from '../../../bridge/mqtt/connection.js';
 import type { BridgeOptions } from '../../../bridge/options.js';
 import { probeBroker } from '../../../bridge/probe-broker.js';
 import { METRICS_HINTS } from '../../../bridge/files/metrics-file.js';
-import { SavedFile } from '../../../bridge/files/saved.js';
+import { SavedFile, stateRefusal } from '../../../bridge/files/saved.js';
+import { refuseSocket } from '../../../bridge/files/status-socket.js';
+import { tryWrite } from '../../../bridge/files/trial.js';
 import { UserError, isSystemError } from '../../../shared/errors.js';
 import type { Finding } from '../../doctor/finding.js';
 import { ExitCode } from '../../terminal/explain.js';
@@ -25,7 +27,7 @@ export async function checkBridge(
   const findings = [
     ...(options.out === undefined ? [] : await checkLocal(options.out.mount)),
     ...(options.in === undefined ? [] : await checkFleet(options.in.mount, options.out?.mount)),
-    checkState(options.stateDirectory),
+    ...checkState(options.stateDirectory),
     ...(options.metrics === undefined ? [] : [checkMetrics(options.metrics)]),
     ...(await checkBroker(options, loadCodec)),
   ];
@@ -90,20 +92,34 @@ function tryPublish(path: string): Finding {
   }
 }
 
-function checkState(directory: string): Finding {
+function checkState(directory: string): Finding[] {
+  const findings: Finding[] = [];
   try {
+    refuseSocket(directory);
     const isThere = existsSync(directory);
-    if (isThere) new SavedFile(directory).load();
-    accessSync(isThere ? directory : firstAbove(directory), constants.W_OK);
-    return { level: 'ok', what: `${directory}: the state can be saved there` };
+    if (isThere && isDamaged(directory))
+      findings.push({
+        level: 'warn',
+        what: `${directory}/bridge.json: it is damaged, so the bridge begins a new session`,
+      });
+    tryWrite(isThere ? directory : firstAbove(directory));
+    return [...findings, { level: 'ok', what: `${directory}: the state can be saved there` }];
   } catch (error) {
-    return failure(error);
+    return [...findings, failure(stateRefusal(error, directory))];
   }
+}
+
+function isDamaged(directory: string): boolean {
+  const saved = new SavedFile(directory);
+  saved.load();
+  return saved.isDamaged;
 }
 
 function checkMetrics(path: string): Finding {
   try {
-    accessSync(dirname(path), constants.W_OK);
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true)
+      return { level: 'fail', what: `${path}: it is a directory (name a file in it)` };
+    tryWrite(dirname(path));
     return { level: 'ok', what: `${path}: the metrics can be written there` };
   } catch (error) {
     if (!isSystemError(error)) throw error;
