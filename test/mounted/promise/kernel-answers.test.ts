@@ -119,6 +119,7 @@ answers('shows nothing from after the death where the kernel answers by itself',
   assert.is(await observer.ask(`seek ${held.file}`), 'ok 0');
   assert.is(await observer.ask(`flock ${held.file}`), 'ok');
   assert.is(await observer.ask(`fionread ${held.file}`), 'ok 10');
+  assert.is(await observer.ask(`identify ${held.file}`), 'ok');
   // The kernel reports no error of readahead(2), and has put nothing into its page cache.
   assert.is(await observer.ask(`readahead ${held.file}`), 'ok');
   assert.is(await observer.ask(`map ${held.file}`), 'ok');

@@ -18,6 +18,7 @@
  *   statx FD                   statx(2) with AT_STATX_DONT_SYNC; answers the size
  *   seek FD, flock FD, fionread FD, readahead FD
  *   handle FD                  name_to_handle_at(2), for open_by_handle_at(2)
+ *   identify FD                name_to_handle_at(2) with AT_HANDLE_FID: only a number
  *   private                    enters a new mount namespace
  *   bind FD PATH               mount(2) of the file of an O_PATH descriptor, which was opened after
  *                              `private`; opens PATH
@@ -147,13 +148,16 @@ static void do_fionread(int fd) {
   else ok_number(count);
 }
 
-static void do_handle(int fd) {
+/* AT_HANDLE_FID of linux/fcntl.h: glibc 2.36 has no name for it. */
+enum { HANDLE_FID = 0x200 };
+
+static void do_handle(int fd, int flags) {
   struct {
     struct file_handle head;
     unsigned char bytes[MAX_HANDLE_SZ];
   } handle = {.head.handle_bytes = MAX_HANDLE_SZ};
   int mount_id;
-  give_none(name_to_handle_at(fd, "", &handle.head, &mount_id, AT_EMPTY_PATH));
+  give_none(name_to_handle_at(fd, "", &handle.head, &mount_id, AT_EMPTY_PATH | flags));
 }
 
 static void do_private(void) {
@@ -334,7 +338,8 @@ static void obey(const char *command, const char *first, const char *second, con
   else if (IS("flock")) give_none(flock(number, LOCK_EX | LOCK_NB));
   else if (IS("fionread")) do_fionread(number);
   else if (IS("readahead")) give_none(readahead(number, 0, 4096));
-  else if (IS("handle")) do_handle(number);
+  else if (IS("handle")) do_handle(number, 0);
+  else if (IS("identify")) do_handle(number, HANDLE_FID);
   else if (IS("ftruncate")) give_none(ftruncate(number, 0));
   else if (IS("fchmod")) give_none(fchmod(number, 0600));
   else if (IS("close")) give_none(close(number));
