@@ -70,8 +70,8 @@ export function readStatus(id: number): ProcessStatus | undefined {
 }
 
 /**
- * The number of requests that failed because the daemon had no descriptor left. The count is global
- * because the limit is the process's.
+ * The number of requests, and of starts of the notifier, that failed because the daemon had no
+ * descriptor left. The count is global because the limit is the process's.
  */
 export const descriptorRefusals = { count: 0 };
 

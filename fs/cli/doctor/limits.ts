@@ -54,7 +54,7 @@ function refusal(limit: Limit | 'descriptors', count: string): Finding {
   if (limit === 'descriptors')
     return {
       level: 'warn',
-      what: `the daemon had no descriptor for a new owner ${count} times (ENFILE)`,
+      what: `the daemon had no descriptor for a new owner, or for the notifier, ${count} times`,
       mend: mendFor(MORE_DESCRIPTORS),
     };
   if (limit === 'reads')

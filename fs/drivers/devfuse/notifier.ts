@@ -5,6 +5,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { notifierProgram } from '#native';
+import { descriptorRefusals } from '../../owners/process.js';
 import { isSystemError } from '../../shared/errors.js';
 import { quoted } from '../../shared/escape.js';
 import type { Logger } from '../../shared/log/logger.js';
@@ -133,6 +134,7 @@ export class Notifier {
   /** Handles an error of spawn: tries again later, or gives up. */
   #refused(error: Error): void {
     if (this.#isOver) return;
+    if (isSystemError(error, 'EMFILE')) descriptorRefusals.count++;
     if (isSystemError(error) && LACKING.includes(error.code)) this.#retry(error.message);
     else this.#failed(error.message);
   }

@@ -268,7 +268,7 @@ command(
         'end processes that own directories',
       ],
       [
-        /^the daemon had no descriptor for a new owner \d+ times \(ENFILE\)$/,
+        /^the daemon had no descriptor for a new owner, or for the notifier, \d+ times$/,
         'ulimit -Hn',
         'ask the administrator: ulimit',
       ],

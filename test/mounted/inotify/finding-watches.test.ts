@@ -313,6 +313,7 @@ crowded(
       'the daemon did not log it',
     );
     assert.is(daemon.log().split("can't run yet").length, 2, 'the daemon logged it once');
+    assert.ok(Number(statusOf(`${daemon.path}/log`).REFUSED_DESCRIPTORS) > 0);
     await watcher.end();
   },
 );
