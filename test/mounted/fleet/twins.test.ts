@@ -2,10 +2,10 @@
 import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
-import { Bridge, endFleet, scratch } from '../../support/fleet/bridges.js';
+import { Bridge, PATIENCE_MS, endFleet, scratch } from '../../support/fleet/bridges.js';
 import { type Broker, startBroker } from '../../support/fleet/broker.js';
 import { type Host, startHost } from '../../support/fleet/network.js';
-import { type Daemon, startDaemon } from '../../support/mount/daemon.js';
+import { type Daemon, startDaemon, until } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
 
 const tests = suite('two bridges with one machine id');
@@ -40,8 +40,11 @@ tests('take turns, and say so, with a broker that does not name the reason', asy
   const twins = [bridge(broker.url, web.enter)];
   await twins[0].says(/connected to/);
   twins.push(bridge(broker.url, web.enter));
-  await Promise.race(twins.map((each) => each.says(TWIN)));
-  const quiet = twins.find(({ log }) => TWIN.test(log))!;
+  const quiet = (await until(
+    () => twins.find(({ log }) => TWIN.test(log)),
+    'no bridge knows of the other',
+    PATIENCE_MS,
+  ))!;
   const other = twins.find((each) => each !== quiet)!;
   const before = connections(quiet);
   await sleep(PAUSE_MS);
