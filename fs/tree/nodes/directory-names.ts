@@ -10,6 +10,7 @@
  */
 import type { Sequence } from '../../bus/sequence.js';
 import type { Caller, Owners } from '../../owners/owners.js';
+import type { Pid } from '../../owners/process.js';
 import { type NamedDirectory, pidOf } from './pid-names.js';
 
 /** The notifier finds a directory by this name that it can't find by its own. */
@@ -17,8 +18,8 @@ const TWIN_NAME = /^\.twin-([0-9]+)$/;
 
 /** Finds the directory that a process means by a name. */
 export class DirectoryNames<Directory extends NamedDirectory & { readonly ino: number }> {
-  /** The directories with inner names, by name, oldest first. */
-  readonly #inner = new Map<string, Directory[]>();
+  /** The directories with inner names, by name and by the owner's PID, oldest first. */
+  readonly #inner = new Map<string, Map<Pid, Directory>>();
 
   /** @param directories all directories, by the keys of {@link add} */
   constructor(
@@ -32,18 +33,22 @@ export class DirectoryNames<Directory extends NamedDirectory & { readonly ino: n
    * @returns the key of the directory in the sequence of all
    */
   add(directory: Directory): string {
-    const { name } = directory;
-    if (isInner(directory)) this.#inner.set(name, [...(this.#inner.get(name) ?? []), directory]);
+    const { name, owner } = directory;
+    if (isInner(directory)) {
+      const namesakes = this.#inner.get(name) ?? new Map<Pid, Directory>();
+      this.#inner.set(name, namesakes.set(owner.pid, directory));
+    }
     return keyOf(directory);
   }
 
   /** Removes a directory from the sequence, and its name. */
   delete(directory: Directory): void {
-    const { name } = directory;
+    const { name, owner } = directory;
     this.directories.delete(keyOf(directory));
-    const rest = this.#inner.get(name)?.filter((other) => other !== directory) ?? [];
-    if (rest.length === 0) this.#inner.delete(name);
-    else this.#inner.set(name, rest);
+    if (!isInner(directory)) return;
+    const namesakes = this.#inner.get(name)!;
+    namesakes.delete(owner.pid);
+    if (namesakes.size === 0) this.#inner.delete(name);
   }
 
   /**
@@ -52,7 +57,7 @@ export class DirectoryNames<Directory extends NamedDirectory & { readonly ino: n
    * @returns undefined if there is none
    */
   any(name: string): Directory | undefined {
-    return this.directories.get(name) ?? this.#inner.get(name)?.[0];
+    return this.directories.get(name) ?? this.#inner.get(name)?.values().next().value;
   }
 
   /** Returns whether other directories of the same name hide this one in the listing. */
@@ -75,7 +80,7 @@ export class DirectoryNames<Directory extends NamedDirectory & { readonly ino: n
       return outer === undefined || this.#isStrangers(outer, caller) ? undefined : outer;
     const meant = caller === undefined ? undefined : this.owners.meant(pidOf(name)!, caller);
     if (meant === undefined) return this.any(name);
-    return outer?.owner.pid === meant ? outer : inner.find(({ owner }) => owner.pid === meant);
+    return outer?.owner.pid === meant ? outer : inner.get(meant);
   }
 
   /**
@@ -100,9 +105,10 @@ export class DirectoryNames<Directory extends NamedDirectory & { readonly ino: n
 
   /** Returns the hidden directory that has this name for the notifier. */
   findForNotifier(name: string): Directory | undefined {
-    const ino = Number(TWIN_NAME.exec(name)?.[1]);
+    const ino = TWIN_NAME.exec(name)?.[1];
+    if (ino === undefined) return undefined;
     for (const inner of this.#inner.values())
-      for (const directory of inner) if (directory.ino === ino) return directory;
+      for (const directory of inner.values()) if (directory.ino === Number(ino)) return directory;
     return undefined;
   }
 }
