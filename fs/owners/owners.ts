@@ -39,6 +39,7 @@ export class Owners {
   });
   readonly #owners = new RecyclingMap<Pid, Owner>();
   readonly #rights = new SignalRights();
+  readonly #namespace = system.namespaceOf('self', 'pid');
   /** How the dead owners ended. */
   readonly endings = new Endings();
   readonly #processes: ProcessFiles;
@@ -164,7 +165,9 @@ export class Owners {
    * @throws FsError ENFILE if the daemon has no descriptor left
    */
   isInside(caller: Caller): boolean {
-    const status = caller.pid === 0 ? undefined : this.#processes.status(caller.pid);
+    // The link costs less than the status, but only root may read that of another user.
+    if (caller.pid === 0 || system.namespaceOf(caller.pid, 'pid') === this.#namespace) return false;
+    const status = this.#processes.status(caller.pid);
     return status !== undefined && status.namespacePids.length > 1;
   }
 
