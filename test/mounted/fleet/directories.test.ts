@@ -1,42 +1,14 @@
 /** The directories of hosts: who makes them, and what another process does to them. */
 import { readdirSync, rmdirSync } from 'node:fs';
 import * as assert from 'uvu/assert';
-import {
-  Bridge,
-  Reader,
-  endFleet,
-  forgets,
-  knows,
-  publish,
-  scratch,
-} from '../../support/fleet/bridges.js';
-import { type Broker, startBroker } from '../../support/fleet/broker.js';
-import { type Host, startHost } from '../../support/fleet/network.js';
-import { type Daemon, startDaemon, until } from '../../support/mount/daemon.js';
-import { suite } from '../../support/runner/suite.js';
+import { Bridge, Reader, forgets, knows, publish } from '../../support/fleet/bridges.js';
+import { fleet, fleetSuite, local, quickBridge } from '../../support/fleet/suite.js';
+import { until } from '../../support/mount/daemon.js';
 
-const tests = suite('the directories of a fleet');
-
-let local: Daemon;
-let fleet: Daemon;
-let broker: Broker;
-let web: Host;
-
-tests.before(async () => {
-  broker = await startBroker();
-  web = await startHost('web');
-  [local, fleet] = await Promise.all([startDaemon(), startDaemon(['--fleet'])]);
-});
-
-tests.after(() => endFleet(local, fleet));
-
-function bridge(name: string, ...args: readonly string[]): Bridge {
-  const own = ['--broker', broker.url, '--host', name, '--keep-alive', '1', '--state', scratch()];
-  return new Bridge([...own, ...args], web.enter);
-}
+const tests = fleetSuite('the directories of a fleet');
 
 function host(name: string, subsystem = 'mine'): Bridge {
-  return bridge(name, '--mount', local.path, '--publish', `SUBSYSTEM==${subsystem}`);
+  return quickBridge(name, '--mount', local.path, '--publish', `SUBSYSTEM==${subsystem}`);
 }
 
 function eventsOf(name: string): number {
@@ -46,7 +18,7 @@ function eventsOf(name: string): number {
 tests(
   'are made again if another process removes them, as long as their host is there',
   async () => {
-    const [one, other] = [host('web1'), bridge('watcher', '--fleet', fleet.path)];
+    const [one, other] = [host('web1'), quickBridge('watcher', '--fleet', fleet.path)];
     await knows(fleet.path, 'web1', 'watcher');
     rmdirSync(`${fleet.path}/web1`);
     rmdirSync(`${fleet.path}/watcher`);
@@ -68,19 +40,19 @@ tests(
   'stay if a second bridge of the mount ends, and are its own after the first one',
   async () => {
     const hosts = [host('web1'), host('quiet', 'none')];
-    const first = bridge('watcher', '--fleet', fleet.path);
+    const first = quickBridge('watcher', '--fleet', fleet.path);
     await knows(fleet.path, 'web1', 'quiet');
     const reader = new Reader(`${fleet.path}/match/HOST=web1`);
     publish(local, 0, 3);
     await reader.reaches(3);
-    const second = bridge('second', '--fleet', fleet.path);
+    const second = quickBridge('second', '--fleet', fleet.path);
     await second.says(/File already exists \(end the other bridge of this mount\)/);
     await second.says(/quiet: File already exists/);
     assert.is(await second.stop(), 0);
     assert.not.match(second.log, /not empty/i);
     assert.ok(eventsOf('web1') >= 3);
     assert.is(eventsOf('quiet'), 0);
-    const third = bridge('third', '--fleet', fleet.path);
+    const third = quickBridge('third', '--fleet', fleet.path);
     await third.says(/quiet: File already exists/);
     assert.is(await first.stop(), 0);
     await knows(fleet.path, 'web1', 'quiet', 'third');

@@ -3,38 +3,15 @@ import { type Socket, connect } from 'node:net';
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import {
-  Bridge,
-  Reader,
-  forgets,
-  knows,
-  publish,
-  scratch,
-  endFleet,
-} from '../../support/fleet/bridges.js';
-import { type Broker, startBroker } from '../../support/fleet/broker.js';
-import { type Host, startHost } from '../../support/fleet/network.js';
+import { Bridge, Reader, forgets, knows, publish, scratch } from '../../support/fleet/bridges.js';
 import { Relay } from '../../support/fleet/relay.js';
+import { broker, fleet, fleetSuite, local, web } from '../../support/fleet/suite.js';
 import { eventfs } from '../../support/mount/command.js';
-import { type Daemon, isMounted, run, startDaemon, until } from '../../support/mount/daemon.js';
-import { suite } from '../../support/runner/suite.js';
+import { isMounted, run, startDaemon, until } from '../../support/mount/daemon.js';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { killDaemon, startGuarded } from '../guard/common.js';
 
-const tests = suite('the end of a bridge');
-
-let local: Daemon;
-let fleet: Daemon;
-let broker: Broker;
-let web: Host;
-
-tests.before(async () => {
-  broker = await startBroker();
-  web = await startHost('web');
-  [local, fleet] = await Promise.all([startDaemon(), startDaemon(['--fleet'])]);
-});
-
-tests.after(() => endFleet(local, fleet));
+const tests = fleetSuite('the end of a bridge');
 
 interface Setting {
   readonly url?: string;

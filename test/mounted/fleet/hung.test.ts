@@ -2,22 +2,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
-import {
-  Bridge,
-  Reader,
-  endFleet,
-  forgets,
-  knows,
-  publish,
-  scratch,
-} from '../../support/fleet/bridges.js';
-import { type Broker, startBroker } from '../../support/fleet/broker.js';
-import { type Host, startHost } from '../../support/fleet/network.js';
+import { Bridge, Reader, forgets, knows, publish, scratch } from '../../support/fleet/bridges.js';
+import { startBroker } from '../../support/fleet/broker.js';
+import { broker, fleet, fleetSuite, local, quickBridge, web } from '../../support/fleet/suite.js';
 import { eventfs } from '../../support/mount/command.js';
-import { type Daemon, run, startDaemon, until } from '../../support/mount/daemon.js';
-import { suite } from '../../support/runner/suite.js';
+import { run, until } from '../../support/mount/daemon.js';
 
-const tests = suite('a bridge whose mount hangs');
+const tests = fleetSuite('a bridge whose mount hangs');
 
 /** The status of a bridge whose events the broker has. */
 const WAITS_NOT = /^waiting +0 events/m;
@@ -25,26 +16,8 @@ const WAITS_NOT = /^waiting +0 events/m;
 const STATES = 40_000;
 const LOST_EACH = 1000;
 
-let local: Daemon;
-let fleet: Daemon;
-let broker: Broker;
-let web: Host;
-
-tests.before(async () => {
-  broker = await startBroker();
-  web = await startHost('web');
-  [local, fleet] = await Promise.all([startDaemon(), startDaemon(['--fleet'])]);
-});
-
-tests.after(() => endFleet(local, fleet));
-
-function bridge(name: string, ...args: readonly string[]): Bridge {
-  const own = ['--broker', broker.url, '--host', name, '--keep-alive', '1', '--state', scratch()];
-  return new Bridge([...own, ...args], web.enter);
-}
-
 function host(name = 'web1', ...args: readonly string[]): Bridge {
-  return bridge(name, '--mount', local.path, '--publish', 'SUBSYSTEM==mine', ...args);
+  return quickBridge(name, '--mount', local.path, '--publish', 'SUBSYSTEM==mine', ...args);
 }
 
 /** How often mosquitto has seen a client of this name end in another way than its own. */
@@ -71,7 +44,7 @@ function memoryOf(one: Bridge): number {
 }
 
 tests('keeps its connection while a daemon hangs, and its events come later', async () => {
-  const [one, other] = [host(), bridge('watcher', '--fleet', fleet.path)];
+  const [one, other] = [host(), quickBridge('watcher', '--fleet', fleet.path)];
   await knows(fleet.path, 'web1');
   const reader = new Reader(`${fleet.path}/match/HOST=web1`);
   publish(local, 0, 10);
@@ -97,7 +70,7 @@ tests(
   async () => {
     const state = scratch();
     const own = ['--history', '64', '--state', state];
-    const [one, other] = [host('web1', ...own), bridge('watcher', '--fleet', fleet.path)];
+    const [one, other] = [host('web1', ...own), quickBridge('watcher', '--fleet', fleet.path)];
     await knows(fleet.path, 'web1');
     const reader = new Reader(`${fleet.path}/match/HOST=web1`);
     await until(() => isRead('web1'), 'the reader does not wait');
@@ -178,7 +151,7 @@ tests(
 );
 
 tests('ends while its daemons hang, and says so to the broker', async () => {
-  const [one, other] = [host(), bridge('watcher', '--fleet', fleet.path)];
+  const [one, other] = [host(), quickBridge('watcher', '--fleet', fleet.path)];
   await Promise.all([one.says(/connected/), other.says(/connected/)]);
   await knows(fleet.path, 'web1');
   for (const daemon of [local, fleet]) process.kill(daemon.pid, 'SIGSTOP');

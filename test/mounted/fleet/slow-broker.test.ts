@@ -3,27 +3,11 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
-import { Bridge, Reader, endFleet, knows, publish, scratch } from '../../support/fleet/bridges.js';
-import { type Broker, startBroker } from '../../support/fleet/broker.js';
-import { type Host, startHost } from '../../support/fleet/network.js';
+import { Bridge, Reader, knows, publish, scratch } from '../../support/fleet/bridges.js';
 import { Relay, type RelayOrders } from '../../support/fleet/relay.js';
-import { type Daemon, startDaemon } from '../../support/mount/daemon.js';
-import { suite } from '../../support/runner/suite.js';
+import { broker, fleet, fleetSuite, local, web } from '../../support/fleet/suite.js';
 
-const tests = suite('a bridge whose broker is slow');
-
-let local: Daemon;
-let fleet: Daemon;
-let broker: Broker;
-let web: Host;
-
-tests.before(async () => {
-  broker = await startBroker();
-  web = await startHost('web');
-  [local, fleet] = await Promise.all([startDaemon(), startDaemon(['--fleet'])]);
-});
-
-tests.after(() => endFleet(local, fleet));
+const tests = fleetSuite('a bridge whose broker is slow');
 
 /** Follows a host that publishes five events a second, through a relay. */
 async function follow(orders: RelayOrders): Promise<{

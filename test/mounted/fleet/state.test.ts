@@ -9,32 +9,16 @@ import {
   Bridge,
   PATIENCE_MS,
   Reader,
-  endFleet,
   forgets,
   knows,
   publish,
   scratch,
 } from '../../support/fleet/bridges.js';
-import { type Broker, startBroker } from '../../support/fleet/broker.js';
-import { type Host, startHost } from '../../support/fleet/network.js';
+import { broker, fleet, fleetSuite, local, web } from '../../support/fleet/suite.js';
 import { eventfs } from '../../support/mount/command.js';
-import { type Daemon, run, startDaemon, until, within } from '../../support/mount/daemon.js';
-import { suite } from '../../support/runner/suite.js';
+import { run, until, within } from '../../support/mount/daemon.js';
 
-const tests = suite('the state of a bridge');
-
-let local: Daemon;
-let fleet: Daemon;
-let broker: Broker;
-let web: Host;
-
-tests.before(async () => {
-  broker = await startBroker();
-  web = await startHost('web');
-  [local, fleet] = await Promise.all([startDaemon(), startDaemon(['--fleet'])]);
-});
-
-tests.after(() => endFleet(local, fleet));
+const tests = fleetSuite('the state of a bridge');
 
 function savedState(state: string): Saved {
   return JSON.parse(readFileSync(join(state, 'bridge.json'), 'utf8')) as Saved;
