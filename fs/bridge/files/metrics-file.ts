@@ -8,7 +8,7 @@ import { ReplacedFile } from './replaced-file.js';
 export const METRICS_HINTS = {
   ENOENT: 'make its directory, or use another --metrics',
   EACCES: 'let the user of the bridge write its directory',
-  EISDIR: 'it is a directory: name a file in it',
+  EISDIR: 'name a file in it',
   ENOSPC: 'make room',
   EROFS: 'use another --metrics',
 };

@@ -107,7 +107,7 @@ function reasonOf(error: unknown): string {
   return reason ?? message.split('\n')[0].replace(/^.*error:\w+:/, '');
 }
 
-/** OpenSSL passes over what is no certificate, and ends at a damaged one, without an error. */
+/** OpenSSL passes over other text, and ends at a damaged certificate, without an error. */
 function readCertificates(option: string, path: string): Buffer {
   const bytes = readSecret(option, path);
   const found = bytes.toString('latin1').match(CERTIFICATES);

@@ -38,7 +38,7 @@ fleet.after(async () => {
   assert.is(await apart.stop(), 0);
 });
 
-/** Reads what is there now. */
+/** Reads the text that is there now. */
 function textOf(fd: number): string {
   const bytes = Buffer.alloc(64 * 1024);
   let text = '';

@@ -166,7 +166,8 @@ directory('is watched by its own process, whichever has the name outside', async
 /** Every process of the namespace descends from PID 1. */
 directory('of a container is found by the descendants of PID 1', async () => {
   const path = mountPoint();
-  const container = `unshare -pf --kill-child bash -c 'mkdir ${path}/1; echo > ${path}/1/file; cat'`;
+  const inside = `mkdir ${path}/1; echo > ${path}/1/file; cat`;
+  const container = `${IN_PID_NAMESPACE.join(' ')} bash -c '${inside}'`;
   const script = [
     `${EVENTFS} mount --source none ${path} &`,
     `for i in {1..100}; do [ -e ${path}/log ] && break; sleep 0.1; done`,
