@@ -1,8 +1,8 @@
 /**
- * Long work that may be postponed, cut into turns of 1 ms between which the daemon serves requests.
- * The daemon frees the memory of an ended directory this way. One effect that a client can observe
- * waits for a turn: the files that are open for writing in the ended directory become complete in
- * the other queues that hold them.
+ * Long work that may be postponed, cut into turns of 0.4 ms between which the daemon serves
+ * requests. The daemon frees the memory of an ended directory this way. One effect that a client
+ * can observe waits for a turn: the files that are open for writing in the ended directory become
+ * complete in the other queues that hold them.
  */
 
 import { clock } from '../shared/clock.js';
@@ -17,13 +17,13 @@ export interface Task {
 }
 
 /** The length of one turn, in which the daemon serves no request. */
-const TURN_MS = 1;
+const TURN_MS = 0.4;
 /**
  * `add` works at once for at most AT_ONCE_MS in each window of WINDOW_MS, however many tasks come:
  * a short task is done without a turn.
  */
 const WINDOW_MS = 5;
-const AT_ONCE_MS = 1;
+const AT_ONCE_MS = 0.4;
 
 /** The postponed tasks, in the order in which they were added. */
 export class Turns {

@@ -1,6 +1,73 @@
 #include "device/device_transport.h"
 
+#include <sys/eventfd.h>
+
+#include "fuse/opcode_kinds.h"
+#include "invariant.h"
+#include "system_error.h"
+
 namespace eventfs {
+
+void DeviceTransport::watch(Napi::Env env, PollHandle::OnReadable onReadable, void* owner) {
+  if (!again_) again_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!again_) throw systemError(env, errno, "eventfd");
+  poll_.start(env, fd(), onReadable, owner);
+  againPoll_.start(env, again_.get(), onReadable, owner);
+}
+
+void DeviceTransport::unwatch() {
+  poll_.close();
+  againPoll_.close();
+  ahead_.clear();
+}
+
+void DeviceTransport::callAgainIfAhead() {
+  if (ahead_.isEmpty() || callsAgain_) return;
+  callsAgain_ = eventfd_write(again_.get(), 1) == 0;
+  EVENTFS_INVARIANT(callsAgain_);
+}
+
+void DeviceTransport::stopCallingAgain() {
+  eventfd_t count;
+  callsAgain_ = eventfd_read(again_.get(), &count) != 0;
+  EVENTFS_INVARIANT(!callsAgain_);
+}
+
+void DeviceTransport::failAhead(int error) {
+  ahead_.forEach([this, error](const fuse_in_header& request) {
+    if (hasReply(request.opcode)) sendError(request.unique, error);
+  });
+}
+
+ssize_t DeviceTransport::readRequest(uint8_t* to, size_t room) {
+  for (;;) {
+    ssize_t length = read(fd(), to, room);
+    if (length >= 0) {
+      failures_ = 0;
+      return length;
+    }
+    // ENOENT: a signal interrupted the caller during the read (fs/fuse/dev.c, fuse_dev_do_read)
+    if (errno == ENOENT || errno == EINTR) continue;
+    // Any other error than that of a connection that is over may pass: a machine without memory.
+    // The event loop tries again.
+    if (errno != EAGAIN) return isEnd(errno) || ++failures_ > kMostFailures ? -errno : 0;
+    failures_ = 0;
+    isReadable_ = false;
+    busySinceNs_ = 0;
+    return 0;
+  }
+}
+
+ssize_t DeviceTransport::receiveInTurn(uint8_t* to, size_t room) {
+  while (ahead_.hasRoom()) {
+    ssize_t length = readRequest(to, room);
+    if (length < 0) return length;
+    if (length == 0) break;
+    if (FairQueue::comesAtOnce(*reinterpret_cast<const fuse_in_header*>(to))) return length;
+    ahead_.add(to, static_cast<size_t>(length));
+  }
+  return ahead_.take(to);
+}
 
 void DeviceTransport::sendError(uint64_t unique, int error) {
   fuse_out_header header = errorReply(unique, error);
@@ -30,7 +97,7 @@ void DeviceTransport::reject(uint64_t unique, int error) {
 }
 
 void DeviceTransport::close() {
-  poll_.close();
+  unwatch();
   replies_.close();
   fuse_.reset();
 }

@@ -4,7 +4,9 @@
 
 #include <cerrno>
 
+#include "clock.h"
 #include "descriptor.h"
+#include "device/fair_queue.h"
 #include "device/read_again.h"
 #include "device/reply_batch.h"
 #include "event_loop/poll_handle.h"
@@ -12,7 +14,12 @@
 
 namespace eventfs {
 
-/** Requests by read(2) of /dev/fuse, and replies by write(2). */
+/**
+ * Requests by read(2) of /dev/fuse, and replies by write(2).
+ *
+ * The kernel has one queue for all users. If requests wait in it for long, this transport reads all
+ * of them, and serves the users in turns (FairQueue). Otherwise it reads one request and serves it.
+ */
 class DeviceTransport final : public Transport {
  public:
   explicit DeviceTransport(Listener& listener) : listener_(listener) {}
@@ -22,20 +29,33 @@ class DeviceTransport final : public Transport {
   bool isOpen() const { return static_cast<bool>(fuse_); }
   int fd() const { return fuse_.get(); }
   /** Watches the device in the event loop; throws a SystemError. */
-  void watch(Napi::Env env, PollHandle::OnReadable onReadable, void* owner) {
-    poll_.start(env, fd(), onReadable, owner);
-  }
-  /** Leaves the event loop until the next `watch`. */
-  void unwatch() { poll_.close(); }
+  void watch(Napi::Env env, PollHandle::OnReadable onReadable, void* owner);
+  /**
+   * Leaves the event loop until the next `watch`. Drops the requests that were read ahead: the
+   * daemon that serves next has the kernel send again what has no reply.
+   */
+  void unwatch();
   bool isWatched() const { return poll_.isActive(); }
 
-  /** epoll reports the device readable. */
-  void markReadable() { isReadable_ = true; }
+  /** epoll reports the device readable, or the event loop calls again. */
+  void markReadable() {
+    isReadable_ = true;
+    if (callsAgain_) stopCallingAgain();
+  }
   /**
    * Returns whether a request may wait: no `receive` has found the device empty since
    * `markReadable`.
    */
   bool isReadable() const { return isReadable_; }
+
+  /** Serves requests in the kernel's order from now on. Not called while any were read ahead. */
+  void keepKernelsOrder() { keepsOrder_ = true; }
+  /** Has the event loop call again if any request was read ahead: epoll does not report those. */
+  void callAgainIfAhead();
+  /** Fails all requests that were read ahead. Async-signal-safe outside of `receive`. */
+  void failAhead(int error);
+  /** Drops the requests that `failAhead` has failed. */
+  void dropFailed() { ahead_.dropAnswered(); }
 
   void beginRun(Until until) override {
     until_ = until;
@@ -43,29 +63,19 @@ class DeviceTransport final : public Transport {
   }
 
   ssize_t receive(uint8_t* to, size_t room) override {
-    for (;;) {
-      ssize_t length = read(fd(), to, room);
-      if (length >= 0) {
-        failures_ = 0;
-        if (isTry_) readAgain_.record(triedAfter_, true);
-        return length;
-      }
-      // ENOENT: a signal interrupted the caller during the read (fs/fuse/dev.c, fuse_dev_do_read)
-      if (errno == ENOENT || errno == EINTR) continue;
-      // Any other error than that of a connection that is over may pass: a machine without memory.
-      // The event loop tries again.
-      if (errno != EAGAIN) return isEnd(errno) || ++failures_ > kMostFailures ? -errno : 0;
-      failures_ = 0;
-      if (isTry_) readAgain_.record(triedAfter_, false);
-      isReadable_ = false;
-      return 0;
-    }
+    if (!ahead_.isEmpty() || isBusyForLong()) return receiveInTurn(to, room);
+    ssize_t length = readRequest(to, room);
+    if (isTry_ && (length > 0 || !isReadable_)) readAgain_.record(triedAfter_, length > 0);
+    return length;
   }
 
   bool isAnotherLikely(uint32_t opcode, bool isReplied) override {
     isTry_ = isReplied;
     triedAfter_ = opcode;
-    return !isReplied || until_ != Until::kNothingIsLikely || readAgain_.isWorthIt(opcode);
+    bool isLikely = !ahead_.isEmpty() || !isReplied || until_ != Until::kNothingIsLikely ||
+                    readAgain_.isWorthIt(opcode);
+    if (!isLikely) busySinceNs_ = 0;
+    return isLikely;
   }
 
   int endRun() override { return 0; }
@@ -86,6 +96,26 @@ class DeviceTransport final : public Transport {
   /** The most failures of read(2) in a row that may pass. */
   static constexpr uint32_t kMostFailures = 1000;
 
+  /**
+   * The time without an empty queue after which users take turns, in nanoseconds. It is the time of
+   * some fifty requests: shorter bursts are served sooner without copies.
+   */
+  static constexpr uint64_t kLongNs = 300'000;
+
+  /** Returns whether the kernel's queue has not been empty for long. */
+  bool isBusyForLong() {
+    if (keepsOrder_) return false;
+    uint64_t now = nowNs();
+    if (busySinceNs_ == 0) busySinceNs_ = now;
+    return now - busySinceNs_ >= kLongNs;
+  }
+
+  /** Reads all requests that wait, and returns the one whose turn it is; see `receive`. */
+  ssize_t receiveInTurn(uint8_t* to, size_t room);
+  /** Reads one request; see `receive`. */
+  ssize_t readRequest(uint8_t* to, size_t room);
+  void stopCallingAgain();
+
   /** Returns whether an error of read(2) says that the connection is over (fs/fuse/dev.c). */
   static bool isEnd(int error) {
     return error == ENODEV || error == ECONNABORTED || error == EPERM || error == EBADF;
@@ -104,6 +134,15 @@ class DeviceTransport final : public Transport {
   uint32_t triedAfter_ = 0;
   ReadAgain readAgain_;
   ReplyBatch replies_;
+  bool keepsOrder_ = false;
+  /** The first read since the kernel's queue was empty; 0 if it is empty. */
+  uint64_t busySinceNs_ = 0;
+  /** The requests that were read ahead. */
+  FairQueue ahead_;
+  /** An eventfd(2), and its watch: `callAgainIfAhead` writes to it. */
+  Descriptor again_;
+  PollHandle againPoll_;
+  bool callsAgain_ = false;
 };
 
 }  // namespace eventfs

@@ -44,10 +44,12 @@ void ServeLoop::serveInTurns() {
   for (uint32_t turn = 0; isOpen() && turn < kTurnsPerWakeUp; ++turn) {
     uint32_t served = serveUpTo(kRequestsPerWakeUp, Until::kNothingIsLikely);
     if (served > 0) pollForMore();
-    if (!isOpen() || handler_.settleState() == SettleState::settled) return;
+    if (!isOpen()) return;
+    if (handler_.settleState() == SettleState::settled) return device_.callAgainIfAhead();
     settle();
   }
   settleAll();
+  if (isOpen()) device_.callAgainIfAhead();
 }
 
 /**
@@ -184,6 +186,7 @@ bool ServeLoop::serveOne(AnyTransport& transport, const RequestHandler::Call& ca
   hasParked_ = false;
   uint32_t outcome = handler_.handle(call, length);
   bool isHung = watchdog_.end();
+  if (isHung) device_.dropFailed();
   uint64_t unique = handler_.request()->unique;
   if (outcome == RequestHandler::kThrew) {
     if (isOpen()) {
@@ -216,7 +219,10 @@ bool ServeLoop::serveOne(AnyTransport& transport, const RequestHandler::Call& ca
 }
 
 /** Starts the ring after the INIT reply is sent: requests come through it from now on. */
-void ServeLoop::startRing() { endIfFailed(ring_.ring().start()); }
+void ServeLoop::startRing() {
+  device_.keepKernelsOrder();
+  endIfFailed(ring_.ring().start());
+}
 
 // ---- Replies
 
@@ -245,8 +251,8 @@ int ServeLoop::watchFor(uint32_t boundMs, HangReport report) {
 }
 
 /**
- * Answers the request in memory, in a signal handler. Through io_uring, requests behind it have
- * been fetched already, and no signal ends their callers: they are answered too.
+ * Answers the request in memory, in a signal handler. Requests behind it that were read ahead, or
+ * fetched through io_uring, are answered too: no signal ends their callers.
  */
 void ServeLoop::onHung(bool isFirst) {
   if (!isOpen()) return;
@@ -254,6 +260,7 @@ void ServeLoop::onHung(bool isFirst) {
   if (isFirst) {
     if (hasReply(request->opcode)) transport().sendError(request->unique, EIO);
     hangReport_.write(*request);
+    device_.failAhead(EIO);
   }
   if (usesRing()) ring_.ring().failFetched(EIO);
 }

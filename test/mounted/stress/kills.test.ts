@@ -5,9 +5,12 @@
  * EVENTFS_KILLS is the number of kills.
  */
 import * as assert from 'uvu/assert';
-import { buildClients } from '../../support/clients/actor.js';
+import { buildClients, client } from '../../support/clients/actor.js';
 import { Historians } from '../../support/clients/history.js';
+import { Attacker, OneCpu } from '../../support/mount/confined.js';
+import { until } from '../../support/mount/daemon.js';
 import { GuardedMount, median, randomNumbers } from '../../support/mount/guarded.js';
+import { forOthers } from '../../support/mount/other-user.js';
 import { suite } from '../../support/runner/suite.js';
 
 const KILLS = Number(process.env.EVENTFS_KILLS ?? 50);
@@ -22,65 +25,97 @@ const RELOAD_EVERY = 10;
 /** Clients, the daemon and its start share two CPUs. */
 const LONGEST_MS = 10_000;
 
-const kills = suite('the clients of a guarded mount');
-let mount: GuardedMount;
-let historians: Historians | null = null;
+/** The part of the kills that come while the kernel's queue is full. */
+const BUSY_PART = 5;
+const ATTACKER = 65534;
 
-kills.before(async () => {
+const kills = suite('the clients of a guarded mount');
+const mounts: GuardedMount[] = [];
+let historians: Historians | null = null;
+let cgroup: OneCpu;
+
+kills.before(() => {
   buildClients();
-  mount = await GuardedMount.start(['--source', 'kernel']);
+  cgroup = OneCpu.make();
 });
 kills.after(async () => {
+  await cgroup.remove();
   historians?.kill();
-  await mount.end();
+  for (const mount of mounts) await mount.end();
 });
+
+async function startMount(): Promise<GuardedMount> {
+  const mount = await GuardedMount.start(['--source', 'kernel']);
+  mounts.push(mount);
+  return mount;
+}
+
+/** Kills the daemon under clients, and checks what they have written down. */
+async function killUnderClients(mount: GuardedMount, count: number): Promise<void> {
+  historians = new Historians(mount.path);
+  await historians.start({
+    publishers: 4,
+    rate: 125,
+    uevents: 10,
+    deaths: 20,
+    names: 2,
+    calls: 200,
+    seed: SEED,
+  });
+  const { guardian } = mount;
+  const next = randomNumbers(SEED);
+  const gaps: number[] = [];
+  for (let n = 0; n < count; n++) {
+    await new Promise((done) => setTimeout(done, next() * PAUSE_MS));
+    const isTwice = next() < 1 / TWICE;
+    const gap = await mount.kill(isTwice ? next() * START_MS : undefined);
+    if (!isTwice) gaps.push(gap);
+    if (n % RELOAD_EVERY === 0) {
+      // A new daemon that is killed: the old one goes on, or it has been killed for it
+      const killsNew = next() < 0.5;
+      const code = await mount.reload(killsNew ? next() * 2 * START_MS : undefined);
+      if (!killsNew) assert.is(code, 0, guardian.log());
+    }
+    assert.is(guardian.process.exitCode, null, guardian.log());
+    assert.equal(historians.ended, [], guardian.log());
+  }
+  await historians.end();
+  await historians.close();
+  const found = historians.check(LONGEST_MS);
+  const log = guardian.log().slice(-2000);
+  assert.equal(found.violations, [], `seed ${SEED}: ${historians.out}\n${found.report()}\n${log}`);
+  console.log(
+    `\n  figure: ${count} kills; no service for ${median(gaps).toFixed(0)} ms at the median, at most ${Math.max(...gaps).toFixed(0)} ms`,
+  );
+  console.log(`  figure: ${found.report()}`);
+}
 
 kills(
   `get each result as if the daemon had lived through ${KILLS} kills`,
   async () => {
-    historians = new Historians(mount.path);
-    await historians.start({
-      publishers: 4,
-      rate: 125,
-      uevents: 10,
-      deaths: 20,
-      names: 2,
-      calls: 200,
-      seed: SEED,
-    });
-    const { guardian } = mount;
-    const next = randomNumbers(SEED);
-    const gaps: number[] = [];
-    for (let n = 0; n < KILLS; n++) {
-      await new Promise((done) => setTimeout(done, next() * PAUSE_MS));
-      const isTwice = next() < 1 / TWICE;
-      const gap = await mount.kill(isTwice ? next() * START_MS : undefined);
-      if (!isTwice) gaps.push(gap);
-      if (n % RELOAD_EVERY === 0) {
-        // A new daemon that is killed: the old one goes on, or it has been killed for it
-        const killsNew = next() < 0.5;
-        const code = await mount.reload(killsNew ? next() * 2 * START_MS : undefined);
-        if (!killsNew) assert.is(code, 0, guardian.log());
-      }
-      assert.is(guardian.process.exitCode, null, guardian.log());
-      assert.equal(historians.ended, [], guardian.log());
-    }
-    await historians.end();
-    await historians.close();
-    const found = historians.check(LONGEST_MS);
-    const log = guardian.log().slice(-2000);
-    assert.equal(
-      found.violations,
-      [],
-      `seed ${SEED}: ${historians.out}\n${found.report()}\n${log}`,
-    );
-    console.log(
-      `\n  figure: ${KILLS} kills; no service for ${median(gaps).toFixed(0)} ms at the median, at most ${Math.max(...gaps).toFixed(0)} ms`,
-    );
-    console.log(`  figure: ${found.report()}`);
-    assert.is(await guardian.stop(), 0);
+    const mount = await startMount();
+    await killUnderClients(mount, KILLS);
+    assert.is(await mount.guardian.stop(), 0);
   },
   KILLS * 3000 + 120_000,
+);
+
+const BUSY_KILLS = Math.ceil(KILLS / BUSY_PART);
+kills(
+  `do so too if another user has 2,000 requests in the kernel's queue, with ${BUSY_KILLS} kills`,
+  async () => {
+    const mount = await startMount();
+    const program = [forOthers(client('hostile')), 'stats-2000', mount.path];
+    const user = ['setpriv', '--reuid', `${ATTACKER}`, '--regid', `${ATTACKER}`, '--clear-groups'];
+    const crowd = new Attacker([...user, ...program], cgroup);
+    await until(() => crowd.hasBegun || crowd.failure !== '', 'the crowd has not begun');
+    await killUnderClients(mount, BUSY_KILLS);
+    assert.is(crowd.failure, '');
+    assert.is(crowd.tally.refused, '0');
+    await crowd.kill();
+    assert.is(await mount.guardian.stop(), 0);
+  },
+  BUSY_KILLS * 6000 + 120_000,
 );
 
 kills.run();

@@ -42,7 +42,7 @@ const LARGEST_WRITE = 128 * 1024;
 /** The bits of `PublishHandle.#state`. */
 const Kept = { text: 1, isCut: 2, isBetween: 4, wasLargest: 8, rest: 16 } as const;
 /** How long the records of one write may hold the daemon, in ms; the next write takes the rest. */
-const MOST_MS = 1.5;
+const MOST_MS = 0.4;
 
 /**
  * An open `publish`.
