@@ -63,9 +63,12 @@ ssize_t DeviceTransport::receiveInTurn(uint8_t* to, size_t room) {
     ssize_t length = readRequest(to, room);
     if (length < 0) return length;
     if (length == 0) break;
-    if (FairQueue::comesAtOnce(*reinterpret_cast<const fuse_in_header*>(to))) return length;
+    // Most barriers cost little, and others' requests may be behind them
+    bool isBarrier = FairQueue::isBarrier(*reinterpret_cast<const fuse_in_header*>(to));
+    if (isBarrier && ++barriersInARow_ <= kMostBarriersInARow) return length;
     ahead_.add(to, static_cast<size_t>(length));
   }
+  barriersInARow_ = 0;
   return ahead_.take(to);
 }
 

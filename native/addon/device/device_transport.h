@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "clock.h"
 #include "descriptor.h"
@@ -63,9 +64,10 @@ class DeviceTransport final : public Transport {
   }
 
   ssize_t receive(uint8_t* to, size_t room) override {
-    if (!ahead_.isEmpty() || isBusyForLong()) return receiveInTurn(to, room);
-    ssize_t length = readRequest(to, room);
-    if (isTry_ && (length > 0 || !isReadable_)) readAgain_.record(triedAfter_, length > 0);
+    bool isTry = std::exchange(isTry_, false) && ahead_.isEmpty();
+    ssize_t length = !ahead_.isEmpty() || isBusyForLong() ? receiveInTurn(to, room)
+                                                          : readRequest(to, room);
+    if (isTry && (length > 0 || !isReadable_)) readAgain_.record(triedAfter_, length > 0);
     return length;
   }
 
@@ -101,6 +103,9 @@ class DeviceTransport final : public Transport {
    * some fifty requests: shorter bursts are served sooner without copies.
    */
   static constexpr uint64_t kLongNs = 300'000;
+
+  /** The most barriers that are served before a user has a turn. */
+  static constexpr uint32_t kMostBarriersInARow = 8;
 
   /** Returns whether the kernel's queue has not been empty for long. */
   bool isBusyForLong() {
@@ -139,6 +144,7 @@ class DeviceTransport final : public Transport {
   uint64_t busySinceNs_ = 0;
   /** The requests that were read ahead. */
   FairQueue ahead_;
+  uint32_t barriersInARow_ = 0;
   /** An eventfd(2), and its watch: `callAgainIfAhead` writes to it. */
   Descriptor again_;
   PollHandle againPoll_;

@@ -11,7 +11,7 @@ namespace eventfs {
 // Linux 6.9 and newer; older headers lack it
 static constexpr uint64_t kResent = uint64_t{1} << 63;  // FUSE_UNIQUE_RESEND
 
-bool FairQueue::comesAtOnce(const fuse_in_header& request) {
+bool FairQueue::isBarrier(const fuse_in_header& request) {
   return isRelease(request.opcode) || (request.unique & kResent) != 0;
 }
 
@@ -22,6 +22,7 @@ bool FairQueue::comesAtOnce(const fuse_in_header& request) {
 FairQueue::User FairQueue::userOf(const uint8_t* bytes) const {
   fuse_in_header header;
   memcpy(&header, bytes, sizeof(header));
+  if (isBarrier(header)) return kBarrier;
   if (header.opcode != FUSE_INTERRUPT) return header.uid;
   fuse_interrupt_in interrupt;
   memcpy(&interrupt, bytes + sizeof(header), sizeof(interrupt));
@@ -34,6 +35,7 @@ void FairQueue::add(const uint8_t* bytes, size_t length) {
   User user = userOf(bytes);
   std::deque<Bytes>& waiting = users_[user];
   if (waiting.empty()) turns_.push_back(user);
+  if (user == kBarrier) hasBarrier_ = true;
   waiting.emplace_back(bytes, bytes + length);
   const fuse_in_header& header = headerOf(waiting.back());
   if (header.opcode != FUSE_INTERRUPT) userOfUnique_[header.unique] = user;
@@ -44,6 +46,7 @@ ssize_t FairQueue::take(uint8_t* to) {
   if (isEmpty()) return 0;
   User user = turns_.front();
   turns_.pop_front();
+  if (user == kBarrier) hasBarrier_ = false;
   auto found = users_.find(user);
   EVENTFS_INVARIANT(found != users_.end() && !found->second.empty());
   std::deque<Bytes>& waiting = found->second;
@@ -58,14 +61,14 @@ ssize_t FairQueue::take(uint8_t* to) {
 }
 
 void FairQueue::dropAnswered() {
-  std::vector<Bytes> interrupts;
+  std::vector<Bytes> left;
   for (const auto& user : users_) {
     for (const Bytes& request : user.second) {
-      if (!hasReply(headerOf(request).opcode)) interrupts.push_back(request);
+      if (!hasReply(headerOf(request).opcode)) left.push_back(request);
     }
   }
   clear();
-  for (const Bytes& interrupt : interrupts) add(interrupt.data(), interrupt.size());
+  for (const Bytes& request : left) add(request.data(), request.size());
 }
 
 void FairQueue::clear() {
@@ -73,6 +76,7 @@ void FairQueue::clear() {
   turns_.clear();
   userOfUnique_.clear();
   bytes_ = 0;
+  hasBarrier_ = false;
 }
 
 }  // namespace eventfs

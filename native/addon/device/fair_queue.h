@@ -21,16 +21,19 @@ namespace eventfs {
 class FairQueue {
  public:
   /**
-   * Returns whether a request must be served before all that the kernel sends after it:
+   * Returns whether a request must be served before all that come after it:
    * - No caller waits for a RELEASE: a process that has closed a file may tell others that it has.
-   * - FORGETs cost little, and have no user.
+   * - A FORGET has no user.
    * - Requests that the kernel sends again come before all others (FUSE_NOTIFY_RESEND).
    */
-  static bool comesAtOnce(const fuse_in_header& request);
+  static bool isBarrier(const fuse_in_header& request);
 
   bool isEmpty() const { return turns_.empty(); }
-  /** Returns whether the queue takes one more request. The rest waits in the kernel. */
-  bool hasRoom() const { return bytes_ < kMostBytes; }
+  /**
+   * Returns whether the queue takes one more request. The rest waits in the kernel: if the queue is
+   * full, or has a request that must be served before all that come after it.
+   */
+  bool hasRoom() const { return !hasBarrier_ && bytes_ < kMostBytes; }
   /** Adds a copy of a request of `length` bytes, which begins with a fuse_in_header. */
   void add(const uint8_t* bytes, size_t length);
   /**
@@ -41,7 +44,7 @@ class FairQueue {
   ssize_t take(uint8_t* to);
   /** Drops all requests. */
   void clear();
-  /** Drops the requests that have a reply: it was sent. The INTERRUPTs stay. */
+  /** Drops the requests that have a reply: it was sent. INTERRUPTs and FORGETs stay. */
   void dropAnswered();
 
   /**
@@ -57,11 +60,13 @@ class FairQueue {
 
  private:
   using Bytes = std::vector<uint8_t>;
-  /** A uid, or kInterrupts. */
+  /** A uid, or one of the constants below. */
   using User = uint64_t;
 
   /** The INTERRUPTs of requests that were served already: the kernel names no user in them. */
   static constexpr User kInterrupts = UINT64_MAX;
+  /** The barrier, if there is one. */
+  static constexpr User kBarrier = UINT64_MAX - 1;
   /** The most memory of the queue: about 40,000 requests without data. */
   static constexpr size_t kMostBytes = size_t{16} << 20;
   /** The memory that a request takes besides its bytes, about. */
@@ -78,6 +83,7 @@ class FairQueue {
   /** The user of each request, by the request's `unique`. */
   std::unordered_map<uint64_t, User> userOfUnique_;
   size_t bytes_ = 0;
+  bool hasBarrier_ = false;
 };
 
 }  // namespace eventfs

@@ -64,6 +64,7 @@ static const struct attack {
     {"stats", stats},
     {"stats-200", stats_200},
     {"stats-2000", stats_2000},
+    {"closes-2000", closes_2000},
 };
 
 static const struct attack *find_attack(const char *name) {

@@ -214,4 +214,15 @@ static void stats_200(void) { fork_each(200, stat_for_ever); }
 
 static void stats_2000(void) { fork_each(2000, stat_for_ever_outside); }
 
+/* Opens and closes: the kernel sends a RELEASE for each, for which no process waits. */
+static void close_for_ever(long n) {
+  char path[PATH_MAX];
+  (void)n;
+  format(path, "%s/log/.status", mount_path);
+  begun();
+  for (;;) close((int)count(open(path, O_RDONLY | O_CLOEXEC)));
+}
+
+static void closes_2000(void) { fork_each(2000, close_for_ever); }
+
 #endif
