@@ -481,6 +481,11 @@ export class FuseChannel {
    */
   pause(): void;
   /**
+   * Drops the requests that were read ahead (native/addon/device/fair_queue.h). Only for a channel
+   * that is paused, if the kernel sends all requests again that have no reply.
+   */
+  dropAhead(): void;
+  /**
    * Serves all requests that wait now, without blocking. Must not be called from a callback.
    *
    * @returns how many it has served

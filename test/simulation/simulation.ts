@@ -197,7 +197,7 @@ export class Simulation implements Observer {
     this.counts.takeBacks++;
     this.note(() => '  and the daemon takes the mount back');
     if (random.once(2)) device.resend();
-    daemon.reads.forgetParked();
+    daemon.reads.forgetUnanswered();
     device.resend();
   }
 

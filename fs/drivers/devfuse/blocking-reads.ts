@@ -102,9 +102,12 @@ export class BlockingReads implements Reads, ReplyPort {
     );
   }
 
-  /** Forgets all parked reads: the kernel sends them again, with other numbers. */
-  forgetParked(): void {
+  /**
+   * Forgets all requests that have no reply: the kernel sends them again, with other numbers.
+   */
+  forgetUnanswered(): void {
     const { parked, recovery } = this;
+    this.#channel?.dropAhead();
     for (let slot = 0; slot < parked.slots; slot++) {
       const read = parked.at(slot);
       if (read === undefined) continue;

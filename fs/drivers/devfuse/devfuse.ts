@@ -217,7 +217,7 @@ export class DevFuse implements Driver {
 
   takeBack(): void {
     // The guardian may have sent RESEND before it ended: then the parked reads have other numbers
-    this.#requests.reads.forgetParked();
+    this.#requests.reads.forgetUnanswered();
     this.#needsResend = true;
   }
 

@@ -18,7 +18,6 @@ void DeviceTransport::watch(Napi::Env env, PollHandle::OnReadable onReadable, vo
 void DeviceTransport::unwatch() {
   poll_.close();
   againPoll_.close();
-  ahead_.clear();
 }
 
 void DeviceTransport::callAgainIfAhead() {
@@ -101,6 +100,7 @@ void DeviceTransport::reject(uint64_t unique, int error) {
 
 void DeviceTransport::close() {
   unwatch();
+  dropAhead();
   replies_.close();
   fuse_.reset();
 }

@@ -31,10 +31,7 @@ class DeviceTransport final : public Transport {
   int fd() const { return fuse_.get(); }
   /** Watches the device in the event loop; throws a SystemError. */
   void watch(Napi::Env env, PollHandle::OnReadable onReadable, void* owner);
-  /**
-   * Leaves the event loop until the next `watch`. Drops the requests that were read ahead: the
-   * daemon that serves next has the kernel send again what has no reply.
-   */
+  /** Leaves the event loop until the next `watch`. */
   void unwatch();
   bool isWatched() const { return poll_.isActive(); }
 
@@ -55,6 +52,8 @@ class DeviceTransport final : public Transport {
   void callAgainIfAhead();
   /** Fails all requests that were read ahead. Async-signal-safe outside of `receive`. */
   void failAhead(int error);
+  /** Drops the requests that were read ahead: the kernel sends them again. */
+  void dropAhead() { ahead_.clear(); }
   /** Drops the requests that `failAhead` has failed. */
   void dropFailed() { ahead_.dropAnswered(); }
 

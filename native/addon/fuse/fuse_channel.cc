@@ -40,6 +40,8 @@ void FuseChannel::start(const Napi::CallbackInfo& info) {
 
 void FuseChannel::pause(const Napi::CallbackInfo&) { loop_.pause(); }
 
+void FuseChannel::dropAhead(const Napi::CallbackInfo&) { loop_.dropAhead(); }
+
 Napi::Value FuseChannel::serve(const Napi::CallbackInfo& info) {
   if (loop_.isOpen() && loop_.isServing()) {
     throw Napi::Error::New(info.Env(), "serve() must not be called while a request is served");
@@ -153,6 +155,7 @@ void exportFuseChannel(Napi::Env env, Napi::Object exports) {
                            {
                                Channel::InstanceMethod<&Channel::start>("start"),
                                Channel::InstanceMethod<&Channel::pause>("pause"),
+                               Channel::InstanceMethod<&Channel::dropAhead>("dropAhead"),
                                Channel::InstanceMethod<&Channel::serve>("serve"),
                                Channel::InstanceMethod<&Channel::serveTurn>("serveTurn"),
                                Channel::InstanceMethod<&Channel::answer>("answer"),

@@ -14,6 +14,7 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel>, private ServeLoop::Own
 
   void start(const Napi::CallbackInfo& info);
   void pause(const Napi::CallbackInfo& info);
+  void dropAhead(const Napi::CallbackInfo& info);
   Napi::Value serve(const Napi::CallbackInfo& info);
   void serveTurn(const Napi::CallbackInfo& info);
   void answer(const Napi::CallbackInfo& info);

@@ -43,6 +43,8 @@ class ServeLoop final : private Transport::Listener, private RequestWatchdog::Ow
   /** Leaves the event loop until the next `start`. */
   void pause() { device_.unwatch(); }
   bool isStarted() const { return device_.isWatched(); }
+  /** Drops the requests that were read ahead: the kernel sends them again. */
+  void dropAhead() { device_.dropAhead(); }
   /** Sets the ring up. The INIT reply switches to it. False if io_uring is not available. */
   bool prepareRing(Napi::Env env, uint32_t queues, size_t payloadBytes) {
     return isOpen() && ring_.prepare(env, queues, payloadBytes, onRingReadable, this);

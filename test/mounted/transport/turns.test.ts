@@ -24,8 +24,8 @@ const ROOT = 0;
 const HANG_MS = 200;
 /** The time until a call that was begun is in the kernel's queue. */
 const QUEUED_MS = 30;
-/** Together more requests than the daemon serves without a turn of its event loop. */
-const [PROCESSES, THREADS] = [6, 50];
+/** More requests than the daemon serves without a turn of its event loop (kRequestsPerWakeUp). */
+const MANY = 140;
 
 const turns = suite('requests that wait');
 let daemon: Daemon;
@@ -94,10 +94,10 @@ turns('are served in the order of one user, and another user has a turn between 
 turns('are all served if no more come', async () => {
   await withDaemon([], async () => {
     const first = await caller(ROOT);
-    const crowd = await Promise.all(Array.from({ length: PROCESSES }, () => caller(ROOT)));
+    const crowd = await Promise.all(Array.from({ length: MANY }, () => caller(ROOT)));
     for (const calls of crowd) await calls.open(1, `${daemon.path}/log/.status`);
-    await hang(first);
-    const answers = crowd.map((calls) => calls.call('threads', 1, THREADS, 1));
+    await hang(first, 3 * HANG_MS);
+    const answers = crowd.map((calls) => calls.call('read', 1, 4096));
     for (const answer of answers) assert.match((await answer).bytes, 'TRANSPORT=');
   });
 });
