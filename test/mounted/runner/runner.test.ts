@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { mount, unmount } from '#native';
 import { buildClients } from '../../support/clients/actor.js';
 import { PROJECT, isMounted, run } from '../../support/mount/daemon.js';
-import { suite } from '../../support/runner/suite.js';
+import { sideBySide, suite } from '../../support/runner/suite.js';
 
 const MNT_DETACH = 2;
 const SUPPORT = `file://${join(PROJECT, 'dist/test/support')}`;
@@ -75,29 +75,34 @@ const LEFTOVERS = {
   'a server': 'createServer().listen(scratch + "/socket");',
 };
 
-const runs = suite('the runner');
+const alone = suite('the runner');
+/** A run of these waits for most of its time. */
+const runs = sideBySide(alone, 3);
 runs.before(buildClients);
 runs.after(() => rmSync(place, { recursive: true, force: true }));
 
-for (const [what, code] of Object.entries(LEFTOVERS)) {
-  runs(
-    `ends a file whose test fails and leaves ${what}, within seconds`,
-    async () => {
-      const {
-        out,
-        code: exit,
-        seconds,
-      } = await runner([file(`${code} throw new Error('on purpose');`), file('')]);
-      assert.match(out, 'on purpose');
-      assert.match(out, /FAILED [^\n]*file-\d+\.mjs: 1 passed, 1 failed/);
-      assert.match(out, /\n3 passed, \d+ failed\n$/);
-      assert.is(exit, 1);
-      assert.ok(seconds < 20, `it took ${seconds} s`);
-    },
-    100_000,
-  );
-}
+// First: each run that goes on meanwhile would count the file too.
+alone(
+  'fails a file that leaves a file in the checkout, and removes those of a relative path',
+  async () => {
+    const left = join(PROJECT, 'left-by-a-test');
+    try {
+      const { out } = await runner([
+        file("appendFileSync('relative', ''); mkdirSync('folder');"),
+        file(`appendFileSync('${left}', '');`),
+        file(''),
+      ]);
+      assert.is(out.match(/left in the checkout/g)?.length, 1);
+      assert.match(out, /FAILED [^\n]*file-\d+\.mjs: left in the checkout: left-by-a-test\n/);
+      assert.match(out, /\n6 passed, 1 failed\n$/);
+    } finally {
+      rmSync(left, { force: true });
+    }
+  },
+  100_000,
+);
 
+// Before the others, because they take longest.
 runs(
   'fails a file that passes and does not end, and lists its leftover processes',
   async () => {
@@ -123,25 +128,24 @@ runs(
   100_000,
 );
 
-runs(
-  'fails a file that leaves a file in the checkout, and removes those of a relative path',
-  async () => {
-    const left = join(PROJECT, 'left-by-a-test');
-    try {
-      const { out } = await runner([
-        file("appendFileSync('relative', ''); mkdirSync('folder');"),
-        file(`appendFileSync('${left}', '');`),
-        file(''),
-      ]);
-      assert.is(out.match(/left in the checkout/g)?.length, 1);
-      assert.match(out, /FAILED [^\n]*file-\d+\.mjs: left in the checkout: left-by-a-test\n/);
-      assert.match(out, /\n6 passed, 1 failed\n$/);
-    } finally {
-      rmSync(left, { force: true });
-    }
-  },
-  100_000,
-);
+for (const [what, code] of Object.entries(LEFTOVERS)) {
+  runs(
+    `ends a file whose test fails and leaves ${what}, within seconds`,
+    async () => {
+      const {
+        out,
+        code: exit,
+        seconds,
+      } = await runner([file(`${code} throw new Error('on purpose');`), file('')]);
+      assert.match(out, 'on purpose');
+      assert.match(out, /FAILED [^\n]*file-\d+\.mjs: 1 passed, 1 failed/);
+      assert.match(out, /\n3 passed, \d+ failed\n$/);
+      assert.is(exit, 1);
+      assert.ok(seconds < 20, `it took ${seconds} s`);
+    },
+    100_000,
+  );
+}
 
 runs(
   'prints an error of a hook, runs the other hooks and suites, and fails the file',
@@ -153,6 +157,31 @@ runs(
     for (const text of ['after on purpose', 'the other hook', 'before on purpose'])
       assert.match(out, text);
     assert.match(out, /\n2 passed, 1 failed\n$/);
+  },
+  100_000,
+);
+
+runs(
+  'runs tests side by side, not more than a suite allows, and counts each',
+  async () => {
+    const more = `
+import { sideBySide } from '${SUPPORT}/runner/suite.js';
+const beside = sideBySide(tests, 2);
+let now = 0;
+let most = 0;
+const meets = async () => {
+  most = Math.max(most, ++now);
+  while (most < 2) await new Promise((done) => setTimeout(done, 5));
+  await new Promise((done) => setTimeout(done, 50));
+  now--;
+};
+for (const name of ['one', 'two', 'three']) beside(name, meets);
+beside('fails', async () => { await meets(); throw new Error('on purpose'); });\n`;
+    const { out } = await runner([
+      file('if (most !== 2) throw new Error(`${most} at once`);', more),
+    ]);
+    assert.match(out, /FAIL {2}a file {2}"fails"\n +on purpose/);
+    assert.match(out, /\n5 passed, 1 failed\n$/);
   },
   100_000,
 );

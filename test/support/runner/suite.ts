@@ -24,6 +24,12 @@ export interface Suite {
 /** Selects the tests to run: a pattern of their sentences, from EVENTFS_TEST_NAMES. */
 const NAMES = new RegExp(process.env.EVENTFS_TEST_NAMES ?? '');
 
+/** A test that runs side by side with others of its suite. */
+interface Waiting {
+  readonly begin: () => void;
+  readonly end: Promise<void>;
+}
+
 /** The number of suites of this file that have not ended. */
 let running = 0;
 /** True if a test or a hook of this file has failed. */
@@ -78,6 +84,46 @@ export function suite(name: string): Suite {
       inner.run();
     },
   });
+}
+
+/**
+ * Lets the tests of a suite run side by side, as many as `most` at once, in the order in which they
+ * are registered. This is for tests that mostly wait: each has a mount of its own, takes no uevent
+ * of another test's mount for its own, and measures nothing.
+ * @returns what registers such a test; one that must run alone goes into the suite before them
+ */
+export function sideBySide(tests: Suite, most: number): Suite {
+  const waiting: Waiting[] = [];
+  let busy = 0;
+  const beginMore = (): void => {
+    for (; busy < most && waiting.length > 0; busy++) waiting.shift()!.begin();
+  };
+  const test = (
+    sentence: string,
+    body: () => Promise<void> | void,
+    timeoutMs = TIMEOUT_MS,
+  ): void => {
+    if (!NAMES.test(sentence)) return;
+    let begin!: () => void;
+    const end = new Promise<void>((done) => (begin = done)).then(async () =>
+      within(timeoutMs, Promise.resolve(body()), `'${sentence}' did not end`),
+    );
+    const over = (): void => {
+      busy--;
+      beginMore();
+    };
+    end.then(over, over);
+    waiting.push({ begin, end });
+    tests(
+      sentence,
+      async () => {
+        beginMore();
+        await end;
+      },
+      2 * timeoutMs,
+    );
+  };
+  return Object.assign(test, tests);
 }
 
 /** Prints an error of a hook. The file's exit code becomes 1, whatever its tests have counted. */
