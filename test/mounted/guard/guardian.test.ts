@@ -32,7 +32,7 @@ import {
   hasSaid,
 } from '../../support/mount/daemon.js';
 import { preload } from '../../support/project.js';
-import { suite } from '../../support/runner/suite.js';
+import { sideBySide, suite } from '../../support/runner/suite.js';
 import {
   InstalledVersion,
   daemonPid,
@@ -46,7 +46,8 @@ import {
 const O_PATH = 0o10000000;
 const { O_NOFOLLOW } = constants;
 
-const guardian = suite('the guardian');
+/** These tests wait for most of their time, and each has a mount of its own. */
+const guardian = sideBySide(suite('the guardian'), 3);
 guardian.before(prepare);
 guardian.after(cleanUp);
 

@@ -29,7 +29,7 @@ import {
   until,
   within,
 } from '../../support/mount/daemon.js';
-import { suite } from '../../support/runner/suite.js';
+import { sideBySide, suite } from '../../support/runner/suite.js';
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
 import {
   DIE,
@@ -45,35 +45,47 @@ import {
 /** How long a version waits in the phase that a test looks at, in milliseconds. */
 const PHASE_MS = 1000;
 
-const handOver = suite('a hand-over');
-const version = new InstalledVersion();
+/** These tests wait for most of their time, and each has a version of its own. */
+const handOver = sideBySide(suite('a hand-over'), 3);
 const scratch = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'hand-over-'));
 let serial = 0;
 handOver.before(prepare);
 handOver.after(async () => {
   await killClients();
-  version.remove();
   rmSync(scratch, { recursive: true });
   await cleanUp();
 });
 
-async function start(args: readonly string[] = [], begin = ''): Promise<Daemon> {
+/** A version that can wait in the phase that a test looks at. */
+class PhasedVersion extends InstalledVersion {
+  /** The version makes this file when it has come to its phase. */
+  readonly #reached = `${this.script}.reached`;
+
+  /** The code by which the version says that it has come to its phase. */
+  get reaches(): string {
+    return `(await import('node:fs')).writeFileSync('${this.#reached}', '');`;
+  }
+
+  /** Waits until the version has come to its phase. */
+  async phase(): Promise<void> {
+    await until(() => existsSync(this.#reached), 'the version did not come to its phase', 15_000);
+  }
+}
+
+async function start(
+  args: readonly string[] = [],
+  begin = '',
+): Promise<{ guarded: Daemon; version: PhasedVersion }> {
+  const version = new PhasedVersion();
   version.install(begin);
   const all = ['--guard', ...(args.includes('--source') ? [] : ['--source', 'none']), ...args];
-  return startDaemon(all, undefined, { eventfs: version.command });
+  const guarded = await startDaemon(all, undefined, { eventfs: version.command });
+  return { guarded, version };
 }
 
 const inGuardian = (method: string, code: string): string =>
   replacing('guard/guardian.js', 'Guardian', method, code);
 const wait = (ms: number): string => `await new Promise((done) => setTimeout(done, ${ms}));`;
-/** A version that has come to the phase that a test looks at makes this file. */
-const reached = join(scratch, 'reached');
-const REACHED = `(await import('node:fs')).writeFileSync('${reached}', '');`;
-/** Waits until a version has come to its phase. */
-async function phase(): Promise<void> {
-  await until(() => existsSync(reached), 'the version did not come to its phase', 15_000);
-  rmSync(reached);
-}
 /** A daemon that reacts to no QUIT: its guardian is dead before it sends one. */
 const WITHOUT_QUIT = inGuardian(
   'allowReplacement',
@@ -95,9 +107,46 @@ async function gets(reader: Reader, path: string): Promise<void> {
   }, `the subscriber did not get ${devpath}: ${reader.err}`);
 }
 
+// First, because it takes longest.
+handOver('ignores the answer of a stopped daemon to an earlier reload', async () => {
+  // It takes long to resume after the reload that has failed
+  const slow = replacing(
+    'daemon/daemon.js',
+    'Daemon',
+    'resume',
+    `function () {
+      if (this.count = (this.count ?? 0) + 1, this.count > 1)
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ${PHASE_MS});
+      before.call(this);
+    }`,
+  );
+  const { guarded, version } = await start(['--source', 'kernel', '--guard-deadline', '3'], slow);
+  const { path } = guarded;
+  const owner = new Actor();
+  assert.match(await owner.ask(`mkdir ${path}/${owner.pid}`), /^ok/);
+  const old = await daemonPid(path);
+  version.install('');
+  process.kill(old, 'SIGSTOP');
+  const { code, err } = await eventfs('reload', path);
+  assert.is(code, 1);
+  assert.match(err, /the old daemon did not stop between two requests in time/);
+  const second = eventfs('reload', path);
+  await sleep(2000); // it is warm by then, and the old daemon shall yield
+  const synthetic = `${process.pid.toString(16).padStart(8, '0')}-0000-4000-8000-000000000000`;
+  appendFileSync('/sys/class/mem/null/uevent', `add ${synthetic} HANDED=1`);
+  process.kill(old, 'SIGCONT');
+  assert.is((await second).code, 0);
+  const own = `${path}/${owner.pid}`;
+  const isThere = (name: string): boolean =>
+    readFileSync(`${own}/${name}`, 'latin1').includes('\nSYNTH_ARG_HANDED=1\n');
+  await until(() => readdirSync(own).some(isThere), 'the uevent is lost');
+  await owner.kill();
+  assert.is(await guarded.stop(), 0);
+});
+
 handOver('is possible with each outlet', async () => {
   const path = mountPoint();
-  version.install('');
+  const version = new InstalledVersion();
   const under = ['unshare', '--net', '--mount', 'sh', '-ec', `${OWN_MOUNTS}; exec "$@"`, 'sh'];
   const args = ['--guard', '--source', 'kernel', '--udev'];
   const guarded = await startDaemon(args, path, { under, eventfs: version.command });
@@ -112,9 +161,9 @@ handOver('is possible with each outlet', async () => {
 });
 
 handOver('that fails leaves the sockets of the daemon that goes on as they are', async () => {
-  const socket = join(scratch, 'socket');
+  const socket = join(scratch, 'first');
   const fifodir = mkdtempSync(join(scratch, 'fifodir-'));
-  const guarded = await start(['--socket', socket, '--fifodir', fifodir]);
+  const { guarded } = await start(['--socket', socket, '--fifodir', fifodir]);
   const { path } = guarded;
   const inode = statSync(socket).ino;
   rmSync(fifodir, { recursive: true });
@@ -133,19 +182,19 @@ handOver('that fails leaves the sockets of the daemon that goes on as they are',
 });
 
 handOver('that fails late has accepted no client and dropped no descriptor', async () => {
-  const socket = join(scratch, 'socket');
-  const guarded = await start(['--socket', socket]);
+  const socket = join(scratch, 'second');
+  const { guarded, version } = await start(['--socket', socket]);
   const { path } = guarded;
   const made = statSync(socket).ctimeMs; // another file may get the same inode
   const kept = `socket-${createHash('sha256').update(socket).digest('hex').slice(0, 12)}`;
   version.install(
     inGuardian(
       'ready', // it has opened its outlets
-      `async function () { this.drop('${kept}'); ${REACHED} ${wait(PHASE_MS)} ${DIE} }`,
+      `async function () { this.drop('${kept}'); ${version.reaches} ${wait(PHASE_MS)} ${DIE} }`,
     ),
   );
   const reloading = eventfs('reload', path);
-  await phase();
+  await version.phase();
   const client = subscriber(socket);
   assert.is((await reloading).code, 1);
   await gets(client, path);
@@ -156,7 +205,7 @@ handOver('that fails late has accepted no client and dropped no descriptor', asy
 });
 
 handOver('does not void the state of the daemon that goes on', async () => {
-  const guarded = await start();
+  const { guarded, version } = await start();
   const { path } = guarded;
   const [owner, second] = [new Actor(), new Actor()];
   for (const actor of [owner, second])
@@ -170,12 +219,12 @@ handOver('does not void the state of the daemon that goes on', async () => {
         const { StateLayout } = await import('${DIST}/state/layout.js');
         const { open } = StateLayout;
         StateLayout.open = (memory) => open.call(StateLayout, { ...memory, reserve: () => false });
-        ${REACHED} ${wait(PHASE_MS)}
+        ${version.reaches} ${wait(PHASE_MS)}
       }`,
     ),
   );
   const reloading = eventfs('reload', path);
-  await phase();
+  await version.phase();
   await owner.kill();
   // The guardian finds the refusal and the death of the new daemon at the same time
   guarded.process.kill('SIGSTOP');
@@ -207,7 +256,7 @@ async function endGuardian(guarded: Daemon, going: number, ending: number): Prom
 }
 
 handOver('leaves one daemon if the guardian is killed before QUIT', async () => {
-  const guarded = await start([], WITHOUT_QUIT);
+  const { guarded, version } = await start([], WITHOUT_QUIT);
   const old = await daemonPid(guarded.path);
   version.install('');
   assert.is((await eventfs('reload', guarded.path)).code, 0);
@@ -219,56 +268,23 @@ handOver('leaves one daemon if the guardian is killed before QUIT', async () => 
 handOver(
   'leaves the old daemon if the new one has not begun when the guardian is killed',
   async () => {
-    const guarded = await start([], WITHOUT_QUIT);
+    const { guarded, version } = await start([], WITHOUT_QUIT);
     const old = await daemonPid(guarded.path);
     version.install(
       inGuardian(
         'ready',
-        `async function () { await before.call(this); ${REACHED} ${wait(PHASE_MS)} }`,
+        `async function () { await before.call(this); ${version.reaches} ${wait(PHASE_MS)} }`,
       ),
     );
     assert.is((await eventfs('reload', guarded.path)).code, 0);
-    await phase();
+    await version.phase();
     const next = childrenOf(guarded.pid).find((pid) => pid !== old)!;
     await endGuardian(guarded, old, next);
   },
 );
 
-handOver('ignores the answer of a stopped daemon to an earlier reload', async () => {
-  // It takes long to resume after the reload that has failed
-  const slow = replacing(
-    'daemon/daemon.js',
-    'Daemon',
-    'resume',
-    `function () {
-      if (this.count = (this.count ?? 0) + 1, this.count > 1)
-        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ${PHASE_MS});
-      before.call(this);
-    }`,
-  );
-  const guarded = await start(['--source', 'kernel', '--guard-deadline', '3'], slow);
-  const { path } = guarded;
-  const owner = new Actor();
-  assert.match(await owner.ask(`mkdir ${path}/${owner.pid}`), /^ok/);
-  const old = await daemonPid(path);
-  version.install('');
-  process.kill(old, 'SIGSTOP');
-  const { code, err } = await eventfs('reload', path);
-  assert.is(code, 1);
-  assert.match(err, /the old daemon did not stop between two requests in time/);
-  const second = eventfs('reload', path);
-  await sleep(2000); // it is warm by then, and the old daemon shall yield
-  const synthetic = `${process.pid.toString(16).padStart(8, '0')}-0000-4000-8000-000000000000`;
-  appendFileSync('/sys/class/mem/null/uevent', `add ${synthetic} HANDED=1`);
-  process.kill(old, 'SIGCONT');
-  assert.is((await second).code, 0);
-  await until(() => readdirSync(`${path}/${owner.pid}`).length > 0, 'the uevent is lost');
-  await owner.kill();
-  assert.is(await guarded.stop(), 0);
-});
-
 handOver('follows no unmount that has begun', async () => {
-  const guarded = await start(
+  const { guarded, version } = await start(
     [],
     inGuardian(
       'drop',

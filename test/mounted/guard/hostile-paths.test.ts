@@ -33,7 +33,7 @@ import {
   until,
   within,
 } from '../../support/mount/daemon.js';
-import { suite } from '../../support/runner/suite.js';
+import { sideBySide, suite } from '../../support/runner/suite.js';
 import { CONNECTIONS, cleanUp, eventfs, prepare } from '../lifecycle/common.js';
 import { daemonPid, startGuarded, statusOf, untilStandby } from './common.js';
 
@@ -43,38 +43,52 @@ const BOUND = ['--guard-deadline', String(DEADLINE_S)];
 /** Clients must be served long before the deadline kills a daemon that hangs. */
 const SOON_MS = (DEADLINE_S * 1000) / 2;
 
-const hostile = suite('a path that a user changes');
+/** These tests wait for most of their time, and each has mounts of its own. */
+const hostile = sideBySide(suite('a path that a user changes'), 4);
 const scratch = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'hostile-'));
-const started: { daemon: Daemon; abort: string }[] = [];
 hostile.before(prepare);
 hostile.after(async () => {
+  await killClients();
   await cleanUp();
   rmSync(scratch, { recursive: true });
 });
 
-/** Adds a test. However it ends, none of its mounts hangs. */
-function attack(name: string, body: () => Promise<void>): void {
-  hostile(name, async () => {
-    try {
-      await body();
-    } finally {
-      await killClients();
-      for (const { daemon, abort } of started.splice(0)) {
-        if (daemon.process.exitCode !== null) continue;
-        // A daemon that waits for its own mount does not end before the connection does
-        await run(['sh', '-c', `echo 1 > ${abort}`], { timeoutMs: 2000 });
-        daemon.process.kill('SIGKILL');
-        await run(['umount', '-l', daemon.path], { timeoutMs: 2000 });
-      }
+/** The mounts of a test. */
+class Mounts {
+  readonly #started: { daemon: Daemon; abort: string }[] = [];
+
+  async noted(starting: Promise<Daemon>): Promise<Daemon> {
+    const daemon = await starting;
+    const device = execFileSync('mountpoint', ['--fs-devno', daemon.path], { encoding: 'utf8' });
+    const abort = `${CONNECTIONS}/${device.trim().split(':')[1]}/abort`;
+    this.#started.push({ daemon, abort });
+    return daemon;
+  }
+
+  /** Starts a mount whose daemon does not answer. Returns a file in it. */
+  async deadFile(): Promise<string> {
+    const other = await this.noted(startDaemon(['--source', 'none']));
+    other.process.kill('SIGSTOP');
+    return join(other.path, 'log');
+  }
+
+  async end(): Promise<void> {
+    for (const { daemon, abort } of this.#started) {
+      if (daemon.process.exitCode !== null) continue;
+      // A daemon that waits for its own mount does not end before the connection does
+      await run(['sh', '-c', `echo 1 > ${abort}`], { timeoutMs: 2000 });
+      daemon.process.kill('SIGKILL');
+      await run(['umount', '-l', daemon.path], { timeoutMs: 2000 });
     }
-  });
+  }
 }
 
-async function noted(starting: Promise<Daemon>): Promise<Daemon> {
-  const daemon = await starting;
-  const device = execFileSync('mountpoint', ['--fs-devno', daemon.path], { encoding: 'utf8' });
-  started.push({ daemon, abort: `${CONNECTIONS}/${device.trim().split(':')[1]}/abort` });
-  return daemon;
+/** Adds a test. However it ends, none of its mounts hangs. */
+function attack(name: string, body: (mounts: Mounts) => Promise<void>): void {
+  hostile(name, async () => {
+    const mounts = new Mounts();
+    await body(mounts).finally(() => mounts.end());
+  });
 }
 
 /** Makes a directory of an ordinary user. */
@@ -104,21 +118,69 @@ async function isServedAfterDeath(guarded: Daemon): Promise<void> {
   assert.is(await statusOf(path, 'RESTARTS'), '1', guarded.log());
 }
 
-/** Starts a mount whose daemon does not answer. Returns a file in it. */
-async function deadFile(): Promise<string> {
-  const other = await noted(startDaemon(['--source', 'none']));
-  other.process.kill('SIGSTOP');
-  return join(other.path, 'log');
-}
-
 async function publish(path: string, text: string): Promise<void> {
   assert.is((await run(['tee', `${path}/publish`], { input: text, timeoutMs: SOON_MS })).code, 0);
 }
 
-attack('does not stop a restart or the outlet, if it is that of a fifodir', async () => {
+// First those that take longest.
+
+/** How often a daemon has given up on its configuration file. */
+const refusals = (daemon: Daemon): number =>
+  daemon.log().split('could not be read within 5 s').length - 1;
+
+/** Has the daemon read its file there, and checks that clients are served until it gives up. */
+async function refusesTo(guarded: Daemon, file: string, target: string): Promise<void> {
+  const { path } = guarded;
+  const before = refusals(guarded);
+  rmSync(file, { force: true });
+  symlinkSync(target, file);
+  process.kill(await daemonPid(path), 'SIGHUP');
+  const end = Date.now() + 20_000;
+  while (refusals(guarded) === before) {
+    assert.ok(Date.now() < end, `the daemon did not refuse the file: ${guarded.log()}`);
+    await answersSoon(path);
+  }
+}
+
+for (const [place, targetIn] of [
+  ['its own mount', async ({ path }: Daemon) => Promise.resolve(`${path}/stream`)],
+  ['a dead mount', async (_: Daemon, mounts: Mounts) => mounts.deadFile()],
+] as const) {
+  attack(
+    `delays no client if SIGHUP makes the daemon read its configuration in ${place}`,
+    async (mounts) => {
+      const file = join(userDirectory(), 'eventfs.toml');
+      writeFileSync(file, '');
+      const guarded = await mounts.noted(startGuarded(['--config', file]));
+      const { path } = guarded;
+      const target = await targetIn(guarded, mounts);
+      await refusesTo(guarded, file, target);
+      // A signal during a read counts: the file may be another one by now
+      process.kill(await daemonPid(path), 'SIGHUP');
+      await sleep(1000);
+      rmSync(file);
+      writeFileSync(file, 'list_links = true\n');
+      process.kill(await daemonPid(path), 'SIGHUP');
+      await hasSaid(guarded, /configuration read again/);
+      assert.is(refusals(guarded), 2);
+      rmSync(file);
+      symlinkSync(target, file);
+      await isServedAfterDeath(guarded);
+      assert.match((await run(['ls', path], { timeoutMs: SOON_MS })).out, /^stream$/m);
+      await until(
+        () => refusals(guarded) === 3,
+        'the daemon does not say that it could not read the file',
+      );
+      await answersSoon(path);
+      assert.is(await guarded.stop(), 0);
+    },
+  );
+}
+
+attack('does not stop a restart or the outlet, if it is that of a fifodir', async (mounts) => {
   const fifodir = join(userDirectory(), 'fd');
   mkdirSync(fifodir);
-  const guarded = await noted(startGuarded([...BOUND, '--fifodir', fifodir]));
+  const guarded = await mounts.noted(startGuarded([...BOUND, '--fifodir', fifodir]));
   const { path } = guarded;
   replaceByLink(fifodir, `${path}/log`);
   execFileSync('mkfifo', [`${fifodir}.moved/ftrig1:x`]);
@@ -138,10 +200,10 @@ attack('does not stop a restart or the outlet, if it is that of a fifodir', asyn
   assert.is(await guarded.stop(), 0);
 });
 
-attack('does not stop a restart or the outlet, if it is that of a socket', async () => {
+attack('does not stop a restart or the outlet, if it is that of a socket', async (mounts) => {
   const directory = join(userDirectory(), 'sub');
   mkdirSync(directory);
-  const guarded = await noted(startGuarded([...BOUND, '--socket', join(directory, 's')]));
+  const guarded = await mounts.noted(startGuarded([...BOUND, '--socket', join(directory, 's')]));
   const { path } = guarded;
   replaceByLink(directory, `${path}/log`);
   await isServedAfterDeath(guarded);
@@ -156,10 +218,10 @@ attack('does not stop a restart or the outlet, if it is that of a socket', async
   assert.not(existsSync(moved), 'the file of the socket stays');
 });
 
-attack('does not stop a restart, if it is that of the mount point', async () => {
+attack('does not stop a restart, if it is that of the mount point', async (mounts) => {
   const directory = join(userDirectory(), 'sub');
   mkdirSync(join(directory, 'm'), { recursive: true });
-  const guarded = await noted(startGuarded(BOUND, join(directory, 'm')));
+  const guarded = await mounts.noted(startGuarded(BOUND, join(directory, 'm')));
   const moved = join(`${directory}.moved`, 'm');
   replaceByLink(directory, `${moved}/log`);
   await isServedAfterDeath({ ...guarded, path: moved });
@@ -167,35 +229,38 @@ attack('does not stop a restart, if it is that of the mount point', async () => 
   assert.not(isMounted(moved));
 });
 
-attack('leaves out a fifodir that was removed, until a reload opens the new one', async () => {
-  const fifodir = join(userDirectory(), 'fd');
-  mkdirSync(fifodir);
-  const guarded = await noted(startGuarded([...BOUND, '--fifodir', fifodir]));
-  const { path } = guarded;
-  rmSync(fifodir, { recursive: true });
-  symlinkSync(`${path}/log`, fifodir);
-  await isServedAfterDeath(guarded);
-  await hasSaid(guarded, /fd: the directory was removed; the daemon goes on without this outlet/);
-  rmSync(fifodir);
-  mkdirSync(fifodir);
-  assert.equal((await eventfs('reload', path)).code, 0);
-  assert.is(await statusOf(path, 'FIFODIR_WRITES'), '0');
-  process.kill(await daemonPid(path), 'SIGKILL');
-  assert.is(await statusOf(path, 'FIFODIR_WRITES'), '0');
-  assert.is(await guarded.stop(), 0);
-});
+attack(
+  'leaves out a fifodir that was removed, until a reload opens the new one',
+  async (mounts) => {
+    const fifodir = join(userDirectory(), 'fd');
+    mkdirSync(fifodir);
+    const guarded = await mounts.noted(startGuarded([...BOUND, '--fifodir', fifodir]));
+    const { path } = guarded;
+    rmSync(fifodir, { recursive: true });
+    symlinkSync(`${path}/log`, fifodir);
+    await isServedAfterDeath(guarded);
+    await hasSaid(guarded, /fd: the directory was removed; the daemon goes on without this outlet/);
+    rmSync(fifodir);
+    mkdirSync(fifodir);
+    assert.equal((await eventfs('reload', path)).code, 0);
+    assert.is(await statusOf(path, 'FIFODIR_WRITES'), '0');
+    process.kill(await daemonPid(path), 'SIGKILL');
+    assert.is(await statusOf(path, 'FIFODIR_WRITES'), '0');
+    assert.is(await guarded.stop(), 0);
+  },
+);
 
-attack('makes a reload fail while the old daemon serves', async () => {
+attack('makes a reload fail while the old daemon serves', async (mounts) => {
   const fifodir = join(userDirectory(), 'fd');
   mkdirSync(fifodir);
-  const guarded = await noted(startGuarded(['--guard-deadline', '4', '--fifodir', fifodir]));
+  const guarded = await mounts.noted(startGuarded(['--guard-deadline', '4', '--fifodir', fifodir]));
   const { path } = guarded;
   replaceByLink(fifodir, `${path}/log`);
   const into = await within(SOON_MS, eventfs('reload', path), 'the reload did not end');
   assert.is(into.code, 1);
   assert.match(into.err, /the old daemon goes on: .*fd: the directory is on a FUSE mount/);
   rmSync(fifodir);
-  symlinkSync(await deadFile(), fifodir);
+  symlinkSync(await mounts.deadFile(), fifodir);
   const reloading = eventfs('reload', path);
   let isOver = false;
   void reloading.finally(() => (isOver = true));
@@ -209,73 +274,39 @@ attack('makes a reload fail while the old daemon serves', async () => {
   assert.is(await guarded.stop(), 0);
 });
 
-attack('does not stop a restart, if a standby hangs there while the daemon dies', async () => {
-  const fifodir = join(userDirectory(), 'fd');
-  mkdirSync(fifodir);
-  const guarded = await noted(startGuarded([...BOUND, '--standby', '--fifodir', fifodir]));
-  const { path, pid } = guarded;
-  await untilStandby(path);
-  const serving = await daemonPid(path);
-  replaceByLink(fifodir, await deadFile());
-  guarded.process.kill('SIGHUP'); // the standby starts anew
-  const isHanging = (of: number): boolean =>
-    readFileSync(`/proc/${of}/wchan`, 'latin1') === 'request_wait_answer';
-  await until(
-    () => childrenOf(pid).some((of) => of !== serving && isHanging(of)),
-    'no standby hangs',
-  );
-  await isServedAfterDeath(guarded);
-  assert.is(await guarded.stop(), 0);
-});
+attack(
+  'does not stop a restart, if a standby hangs there while the daemon dies',
+  async (mounts) => {
+    const fifodir = join(userDirectory(), 'fd');
+    mkdirSync(fifodir);
+    const guarded = await mounts.noted(startGuarded([...BOUND, '--standby', '--fifodir', fifodir]));
+    const { path, pid } = guarded;
+    await untilStandby(path);
+    const serving = await daemonPid(path);
+    replaceByLink(fifodir, await mounts.deadFile());
+    guarded.process.kill('SIGHUP'); // the standby starts anew
+    const isHanging = (of: number): boolean =>
+      readFileSync(`/proc/${of}/wchan`, 'latin1') === 'request_wait_answer';
+    await until(
+      () => childrenOf(pid).some((of) => of !== serving && isHanging(of)),
+      'no standby hangs',
+    );
+    await isServedAfterDeath(guarded);
+    assert.is(await guarded.stop(), 0);
+  },
+);
 
-attack('delays no client if SIGHUP makes the daemon read its configuration there', async () => {
-  const file = join(userDirectory(), 'eventfs.toml');
-  writeFileSync(file, '');
-  const guarded = await noted(startGuarded(['--config', file]));
-  const { path } = guarded;
-  const dead = await deadFile();
-  let refused = 0;
-  renameSync(file, `${file}.moved`);
-  for (const target of [`${path}/stream`, dead]) {
-    rmSync(file, { force: true });
-    symlinkSync(target, file);
-    process.kill(await daemonPid(path), 'SIGHUP');
-    refused++;
-    const end = Date.now() + 20_000;
-    for (let isOver = false; !isOver;) {
-      assert.ok(Date.now() < end, `the daemon did not refuse the file: ${guarded.log()}`);
-      await answersSoon(path);
-      isOver = guarded.log().split('could not be read within 5 s').length === refused + 1;
-    }
-  }
-  // A signal during a read counts: the file may be another one by now
-  process.kill(await daemonPid(path), 'SIGHUP');
-  refused++;
-  await sleep(1000);
-  rmSync(file);
-  writeFileSync(file, 'list_links = true\n');
-  process.kill(await daemonPid(path), 'SIGHUP');
-  await hasSaid(guarded, /configuration read again/);
-  rmSync(file);
-  symlinkSync(dead, file);
-  await isServedAfterDeath(guarded);
-  assert.match((await run(['ls', path], { timeoutMs: SOON_MS })).out, /^stream$/m);
-  await until(
-    () => guarded.log().split('could not be read within 5 s').length === refused + 2,
-    'the daemon does not say that it could not read the file',
-  );
-  await answersSoon(path);
-  assert.is(await guarded.stop(), 0);
-});
-
-attack('does not keep a daemon from its end, if it reads its configuration there', async () => {
-  const file = join(userDirectory(), 'eventfs.toml');
-  writeFileSync(file, '');
-  const daemon = await noted(startDaemon(['--source', 'none', '--config', file]));
-  rmSync(file);
-  symlinkSync(await deadFile(), file);
-  daemon.process.kill('SIGHUP');
-  await answersSoon(daemon.path);
-  assert.is(await within(SOON_MS, daemon.stop(), 'the daemon did not end'), 0);
-});
+attack(
+  'does not keep a daemon from its end, if it reads its configuration there',
+  async (mounts) => {
+    const file = join(userDirectory(), 'eventfs.toml');
+    writeFileSync(file, '');
+    const daemon = await mounts.noted(startDaemon(['--source', 'none', '--config', file]));
+    rmSync(file);
+    symlinkSync(await mounts.deadFile(), file);
+    daemon.process.kill('SIGHUP');
+    await answersSoon(daemon.path);
+    assert.is(await within(SOON_MS, daemon.stop(), 'the daemon did not end'), 0);
+  },
+);
 hostile.run();

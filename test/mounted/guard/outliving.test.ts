@@ -27,7 +27,7 @@ import {
   until,
   within,
 } from '../../support/mount/daemon.js';
-import { suite } from '../../support/runner/suite.js';
+import { sideBySide, suite } from '../../support/runner/suite.js';
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
 import {
   InstalledVersion,
@@ -42,7 +42,9 @@ import {
 
 const SIGKILL = 9;
 
-const outliving = suite('the part that outlives a daemon');
+const alone = suite('the part that outlives a daemon');
+/** These tests wait for most of their time, and each has a mount of its own. */
+const outliving = sideBySide(alone, 3);
 const scratch = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'outliving-'));
 outliving.before(prepare);
 outliving.after(async () => {
@@ -51,7 +53,8 @@ outliving.after(async () => {
   await cleanUp();
 });
 
-outliving('is no namespace of another process with the same PID', async () => {
+// First and alone: it needs a PID that no other process takes meanwhile.
+alone('is no namespace of another process with the same PID', async () => {
   const container = new Actor(['unshare', '--net']);
   const pid = await container.get(`forkmkdir 0 ${scratch}/%`);
   assert.type(pid, 'number');

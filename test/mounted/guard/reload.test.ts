@@ -6,7 +6,7 @@ import { Actor, childrenOf } from '../../support/clients/actor.js';
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
 import { type Daemon, hasSaid, isMounted, run, until, within } from '../../support/mount/daemon.js';
 import { configured } from '../../support/mount/config.js';
-import { suite } from '../../support/runner/suite.js';
+import { sideBySide, suite } from '../../support/runner/suite.js';
 import {
   InstalledVersion,
   daemonPid,
@@ -18,23 +18,28 @@ import {
   untilStandby,
 } from './common.js';
 
-const reload = suite('reload');
-const standby = suite('a standby');
-const version = new InstalledVersion();
+/** These tests wait for most of their time, and each has a version of its own. */
+const reload = sideBySide(suite('reload'), 3);
+const standby = sideBySide(suite('a standby'), 3);
 reload.before(prepare);
 standby.before(prepare);
-standby.after(async () => {
-  version.remove();
-  await cleanUp();
-});
+standby.after(cleanUp);
 
-async function startVersion(args: readonly string[] = []): Promise<Daemon> {
-  version.install('');
-  return startGuarded(args, undefined, { eventfs: version.command });
+async function startVersion(
+  args: readonly string[] = [],
+): Promise<{ guarded: Daemon; version: InstalledVersion }> {
+  const version = new InstalledVersion();
+  const guarded = await startGuarded(args, undefined, { eventfs: version.command });
+  return { guarded, version };
+}
+
+/** Waits until a reload has started the next daemon. */
+async function untilNext({ pid }: Daemon): Promise<void> {
+  await until(() => childrenOf(pid).length === 2, 'no other daemon has started');
 }
 
 reload('replaces the daemon by one of the installed version', async () => {
-  const guarded = await startVersion();
+  const { guarded, version } = await startVersion();
   const { path } = guarded;
   const before = await daemonPid(path);
   const reader = await Reader.blocked(path);
@@ -89,7 +94,7 @@ const FAILURES: readonly (readonly [string, RegExp])[] = [
 ];
 
 reload('leaves the old daemon in place on every failure of the new one', async () => {
-  const guarded = await startVersion(['--guard-deadline', '2']);
+  const { guarded, version } = await startVersion(['--guard-deadline', '2']);
   const { path } = guarded;
   const before = await daemonPid(path);
   const reader = await Reader.blocked(path);
@@ -109,11 +114,11 @@ reload('leaves the old daemon in place on every failure of the new one', async (
 });
 
 reload('refuses a second one at the same time, and ends with an unmount', async () => {
-  const guarded = await startVersion();
+  const { guarded, version } = await startVersion();
   const { path } = guarded;
   version.install('await new Promise((done) => setTimeout(done, 2000));');
   const first = eventfs('reload', path);
-  await new Promise((done) => setTimeout(done, 500));
+  await untilNext(guarded);
   assert.is(await guarded.stop(), 0);
   const { err, code } = await first;
   assert.is(code, 1);
@@ -121,13 +126,13 @@ reload('refuses a second one at the same time, and ends with an unmount', async 
 });
 
 reload('goes on with the new daemon if the old one dies meanwhile', async () => {
-  const guarded = await startVersion();
+  const { guarded, version } = await startVersion();
   const { path } = guarded;
   const before = await daemonPid(path);
   const reader = await Reader.blocked(path);
   version.install('await new Promise((done) => setTimeout(done, 500));');
   const reloading = eventfs('reload', path);
-  await new Promise((done) => setTimeout(done, 400));
+  await untilNext(guarded);
   process.kill(before, 'SIGKILL');
   const { out, code } = await reloading;
   assert.is(code, 0);
@@ -148,7 +153,7 @@ reload(
         /the daemon has protocol 2, the guardian 1 \(start the guardian again: .*\)$/m,
       ],
     ] as const) {
-      const guarded = await startVersion(['--guard-limit', '2:60']);
+      const { guarded, version } = await startVersion(['--guard-limit', '2:60']);
       version.install(begin);
       process.kill(await daemonPid(guarded.path), 'SIGKILL');
       assert.is(await within(10_000, guarded.ended, 'the guardian did not end'), 1);
@@ -160,7 +165,7 @@ reload(
 );
 
 standby('takes over, and the guardian starts the next one', async () => {
-  const guarded = await startVersion(['--standby']);
+  const { guarded, version } = await startVersion(['--standby']);
   const { path } = guarded;
   await untilStandby(path);
   version.install('process.exit(3);'); // only a standby that has started before can serve
@@ -178,7 +183,7 @@ standby('takes over, and the guardian starts the next one', async () => {
 });
 
 standby('maps the state before it is needed, and leaves it as it is', async () => {
-  const guarded = await startVersion(['--standby']);
+  const { guarded } = await startVersion(['--standby']);
   const { path } = guarded;
   const daemon = await daemonPid(path);
   const client = new Actor();
@@ -198,7 +203,7 @@ standby('maps the state before it is needed, and leaves it as it is', async () =
 });
 
 standby('starts anew after SIGHUP and before a reload', async () => {
-  const guarded = await startVersion(['--standby']);
+  const { guarded, version } = await startVersion(['--standby']);
   const { path } = guarded;
   await untilStandby(path);
   version.install("process.stderr.write('the new version\\n');");

@@ -30,10 +30,11 @@ import {
 import { Actor, reach } from '../../support/clients/actor.js';
 import { Fault } from '../../support/clients/fault.js';
 import { preload } from '../../support/project.js';
-import { suite } from '../../support/runner/suite.js';
+import { sideBySide, suite } from '../../support/runner/suite.js';
 import { daemonPid, killDaemon, startGuarded, statusOf } from './common.js';
 
-const troubles = suite('the guardian in trouble');
+/** These tests wait for most of their time, and each has a mount of its own. */
+const troubles = sideBySide(suite('the guardian in trouble'), 3);
 troubles.before(prepare);
 troubles.after(cleanUp);
 
