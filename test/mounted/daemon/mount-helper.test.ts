@@ -15,11 +15,12 @@ import {
   within,
 } from '../../support/mount/daemon.js';
 import { Background } from '../../support/mount/command.js';
-import { suite } from '../../support/runner/suite.js';
+import { sideBySide, suite } from '../../support/runner/suite.js';
 
 const daemons = new Set<number>();
 
-const helper = suite('eventfs SOURCE DIR -o OPTIONS');
+/** These tests start programs for most of their time, each for a mount of its own. */
+const helper = sideBySide(suite('eventfs SOURCE DIR -o OPTIONS'), 2);
 helper.after(async () => {
   await Background.killAll();
   // These daemons have sessions of their own, so the runner does not see them.

@@ -30,12 +30,14 @@ import {
   hasSaid,
 } from '../../support/mount/daemon.js';
 import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
-import { suite } from '../../support/runner/suite.js';
+import { sideBySide, suite } from '../../support/runner/suite.js';
 
 const Exit = { failed: 1, usage: 100, systemCall: 111 } as const;
 const MNT_DETACH = 2;
 
-const command = suite('eventfs mount');
+const alone = suite('eventfs mount');
+/** These tests start programs for most of their time, each on a directory of its own. */
+const command = sideBySide(alone, 2);
 command.after(async () => {
   await killDaemons();
   await untilAlone();
@@ -76,6 +78,70 @@ function told(ended: Ended, code: number, line: string | RegExp): void {
   assert.is(ended.code, code, ended.err);
   assert.is(ended.out, '');
 }
+
+// ---- tests that change /dev/fuse for all, or count descriptors
+
+alone('says what to try to a user who may not open /dev/fuse', async () => {
+  const path = mountPoint();
+  const mode = statSync('/dev/fuse').mode & 0o777;
+  try {
+    chmodSync('/dev/fuse', 0o600);
+    told(
+      await fail([path], AS_NOBODY, eventfsForOthers()),
+      Exit.systemCall,
+      /^eventfs: mount: \/dev\/fuse: Permission denied \(as root: chmod 666 \/dev\/fuse[^)]*\(c 10:229 rwm\)\)\n$/,
+    );
+  } finally {
+    chmodSync('/dev/fuse', mode);
+  }
+  assert.not(isMounted(path));
+});
+
+alone(
+  'mounts for the root of a user namespace only; no process outside sees the mount',
+  async () => {
+    const at = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'own-'));
+    const path = join(at, 'events');
+    mkdirSync(path);
+    chmodSync(at, 0o711);
+    const mode = statSync('/dev/fuse').mode & 0o777;
+    try {
+      chmodSync('/dev/fuse', 0o666);
+      const daemon = await startDaemon(undefined, path, {
+        under: [...AS_NOBODY, 'unshare', '-rm'],
+        eventfs: eventfsForOthers(),
+      });
+      assert.not(isMounted(path));
+      const inside = await run([
+        'nsenter',
+        '-t',
+        `${daemon.pid}`,
+        '-U',
+        '-m',
+        'bash',
+        '-c',
+        `mkdir ${path}/$$ && ls ${path}/$$ && stat -c %U ${path}/$$; ls -A ${path}`,
+      ]);
+      assert.match(
+        inside.out,
+        /^root\n(\d+\n)log\nmatch\npublish\n\1?$|^root\nlog\nmatch\npublish\n\d+\n$/,
+        inside.err,
+      );
+      assert.is(await daemon.stop(), 0);
+      assert.is(daemon.log(), '');
+    } finally {
+      chmodSync('/dev/fuse', mode);
+    }
+  },
+);
+
+alone('leaves no descriptor open if the kernel refuses the mount', async () => {
+  const open = (): number => readdirSync('/proc/self/fd').length;
+  const before = open();
+  const refusal = await mountFuse('/nowhere', 'eventfs').then(String, String);
+  assert.match(refusal, /\/nowhere: No such file/);
+  assert.is(open(), before);
+});
 
 // ---- errors
 
@@ -190,22 +256,6 @@ command('leaves the stale mount of another FUSE filesystem alone', async () => {
   } finally {
     unmount(path, MNT_DETACH);
   }
-});
-
-command('says what to try to a user who may not open /dev/fuse', async () => {
-  const path = mountPoint();
-  const mode = statSync('/dev/fuse').mode & 0o777;
-  try {
-    chmodSync('/dev/fuse', 0o600);
-    told(
-      await fail([path], AS_NOBODY, eventfsForOthers()),
-      Exit.systemCall,
-      /^eventfs: mount: \/dev\/fuse: Permission denied \(as root: chmod 666 \/dev\/fuse[^)]*\(c 10:229 rwm\)\)\n$/,
-    );
-  } finally {
-    chmodSync('/dev/fuse', mode);
-  }
-  assert.not(isMounted(path));
 });
 
 command('refuses to start where /proc shows the processes of another PID namespace', async () => {
@@ -332,44 +382,6 @@ command('refuses a symbolic link that leads nowhere, or in a circle', async () =
   );
 });
 
-command(
-  'mounts for the root of a user namespace only; no process outside sees the mount',
-  async () => {
-    const at = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'own-'));
-    const path = join(at, 'events');
-    mkdirSync(path);
-    chmodSync(at, 0o711);
-    const mode = statSync('/dev/fuse').mode & 0o777;
-    try {
-      chmodSync('/dev/fuse', 0o666);
-      const daemon = await startDaemon(undefined, path, {
-        under: [...AS_NOBODY, 'unshare', '-rm'],
-        eventfs: eventfsForOthers(),
-      });
-      assert.not(isMounted(path));
-      const inside = await run([
-        'nsenter',
-        '-t',
-        `${daemon.pid}`,
-        '-U',
-        '-m',
-        'bash',
-        '-c',
-        `mkdir ${path}/$$ && ls ${path}/$$ && stat -c %U ${path}/$$; ls -A ${path}`,
-      ]);
-      assert.match(
-        inside.out,
-        /^root\n(\d+\n)log\nmatch\npublish\n\1?$|^root\nlog\nmatch\npublish\n\d+\n$/,
-        inside.err,
-      );
-      assert.is(await daemon.stop(), 0);
-      assert.is(daemon.log(), '');
-    } finally {
-      chmodSync('/dev/fuse', mode);
-    }
-  },
-);
-
 command('can mount on a directory again at once', async () => {
   const path = mountPoint();
   for (let round = 0; round < 3; round++) {
@@ -378,14 +390,6 @@ command('can mount on a directory again at once', async () => {
     assert.is(daemon.log(), '');
     await until(() => !isMounted(path), 'the mount stayed');
   }
-});
-
-command('leaves no descriptor open if the kernel refuses the mount', async () => {
-  const open = (): number => readdirSync('/proc/self/fd').length;
-  const before = open();
-  const refusal = await mountFuse('/nowhere', 'eventfs').then(String, String);
-  assert.match(refusal, /\/nowhere: No such file/);
-  assert.is(open(), before);
 });
 
 command.run();

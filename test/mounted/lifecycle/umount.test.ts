@@ -13,10 +13,11 @@ import {
   within,
 } from '../../support/mount/daemon.js';
 import { asUser, eventfsForOthers, NOBODY } from '../../support/mount/other-user.js';
-import { suite } from '../../support/runner/suite.js';
+import { sideBySide, suite } from '../../support/runner/suite.js';
 import { blockedCat, cleanUp, eventfs, prepare } from './common.js';
 
-const umount = suite('eventfs umount');
+/** These tests start programs for most of their time, each for a mount of its own. */
+const umount = sideBySide(suite('eventfs umount'), 2);
 umount.before(prepare);
 umount.after(cleanUp);
 
