@@ -54,21 +54,28 @@ async function withLimits<T>(byDefault: number, max: number, work: () => Promise
   }
 }
 
-/** Calls `work` with a daemon of each transport. */
+async function start(transport: string): Promise<Daemon> {
+  const args = ['--source', 'none', '--transport', transport, '--debug=requests'];
+  return startDaemon(args, mountPoint(), { env: MARGIN });
+}
+
+/** Calls `work` with a daemon of each transport, at the same time. */
 async function each(
   byDefault: number,
   max: number,
   work: (daemon: Daemon) => Promise<void>,
 ): Promise<void> {
   if (!isThere) return;
-  for (const transport of isRingOffered() === undefined ? ['read'] : ['read', 'io-uring']) {
-    const args = ['--source', 'none', '--transport', transport, '--debug=requests'];
-    const daemon = await withLimits(byDefault, max, () =>
-      withRing(() => startDaemon(args, mountPoint(), { env: MARGIN })),
-    );
-    await work(daemon);
-    await daemon.stop();
-  }
+  const transports = isRingOffered() === undefined ? ['read'] : ['read', 'io-uring'];
+  const daemons = await withLimits(byDefault, max, () =>
+    withRing(() => Promise.all(transports.map(start))),
+  );
+  await Promise.all(
+    daemons.map(async (daemon) => {
+      await work(daemon);
+      await daemon.stop();
+    }),
+  );
 }
 
 /** Programs that repeat a read that fails with EINTR; `$1` is the file. */

@@ -72,13 +72,17 @@ function ringTests(ring: Suite): void {
   ring(
     'keeps the promise: seven operations fail after each of 10,000 deaths',
     async () => {
-      const got = await measure('deaths', [daemon.path, 10_000], {
-        timeoutMs: 240_000,
-        signal: 'SIGTERM',
-      });
-      assert.is(got.get('accesses'), '70000');
-      for (const none of ['stale', 'stuck', 'wrong_errno'])
-        assert.is(got.get(none), '0', `${none}: ${[...got].join(' ')}`);
+      // Two processes: one would sleep for most of its time, until its next owner is scheduled.
+      const runs = await Promise.all(
+        [0, 1].map(() =>
+          measure('deaths', [daemon.path, 5000], { timeoutMs: 240_000, signal: 'SIGTERM' }),
+        ),
+      );
+      for (const got of runs) {
+        assert.is(got.get('accesses'), '35000');
+        for (const none of ['stale', 'stuck', 'wrong_errno'])
+          assert.is(got.get(none), '0', `${none}: ${[...got].join(' ')}`);
+      }
     },
     250_000,
   );

@@ -92,6 +92,30 @@ async function* streams(): AsyncGenerator<string> {
   yield `${await directory()}/.stream`;
 }
 
+/** A process whose ring reads a stream, in slot 1, by one kind of READ. */
+interface StreamReader {
+  readonly calls: Calls;
+  readonly what: string;
+  readonly read: (calls: Calls, size: number, offset: number) => Promise<unknown>;
+}
+
+/**
+ * Starts a process for each kind of READ of each kind of stream. They wait at the same time, each
+ * in a ring of its own.
+ */
+async function streamReaders(flags: number): Promise<StreamReader[]> {
+  const readers: StreamReader[] = [];
+  for (const [kind, read] of Object.entries(READS)) {
+    for await (const path of streams()) {
+      const calls = new Calls();
+      await calls.call('ring', flags);
+      await calls.open(1, path);
+      readers.push({ calls, what: `${kind} of ${path}`, read });
+    }
+  }
+  return readers;
+}
+
 /** Kills a process. @returns the time until it has been waited for, in ms */
 async function killed(calls: Calls): Promise<number> {
   const started = performance.now();
@@ -142,28 +166,32 @@ function readTests(test: Suite): void {
     }, 120_000);
 
     test(`ends with the event that is in a stream, or with the next one, by ${name}`, async () => {
-      const calls = new Calls();
-      await calls.call('ring', flags);
-      for await (const path of streams()) {
-        for (const [kind, read] of Object.entries(READS)) {
-          await calls.open(1, path);
-          for (const size of [SIZE, RECORD.length, 3 << 20]) {
-            publish(daemon.path, EVENT);
-            await read(calls, size, 0);
-            assert.is(await result(calls), RECORD, `${kind} of ${path}, with an event in it`);
-            await read(calls, size, 0);
-            assert.is(await result(calls, 0, LONG_MS), 'ETIME', `${kind} of ${path}`);
-            publish(daemon.path, EVENT);
-            assert.is(await result(calls), RECORD, `${kind} of ${path}, the next event`);
-          }
-          // A later read(2) must not return 0, which a program takes for the end.
-          await calls.call('nonblock', 1, 1);
-          for (const size of [SIZE, SIZE - RECORD.length])
-            assert.is((await calls.call('read', 1, size)).errno, 'EAGAIN');
-          await calls.call('close', 1);
-        }
+      const readers = await streamReaders(flags);
+      const each = async (step: (reader: StreamReader) => Promise<void>): Promise<void> =>
+        void (await Promise.all(readers.map(step)));
+      for (const size of [SIZE, RECORD.length, 3 << 20]) {
+        publish(daemon.path, EVENT);
+        await each(async ({ calls, what, read }) => {
+          await read(calls, size, 0);
+          assert.is(await result(calls), RECORD, `${what}, with an event in it`);
+        });
+        await each(async ({ calls, what, read }) => {
+          await read(calls, size, 0);
+          assert.is(await result(calls, 0, LONG_MS), 'ETIME', what);
+        });
+        publish(daemon.path, EVENT);
+        await each(async ({ calls, what }) =>
+          assert.is(await result(calls), RECORD, `${what}, the next event`),
+        );
       }
-      await calls.end();
+      await each(async ({ calls }) => {
+        // A later read(2) must not return 0, which a program takes for the end.
+        await calls.call('nonblock', 1, 1);
+        for (const size of [SIZE, SIZE - RECORD.length])
+          assert.is((await calls.call('read', 1, size)).errno, 'EAGAIN');
+        await calls.call('close', 1);
+        await calls.end();
+      });
     }, 120_000);
   }
 
@@ -327,16 +355,22 @@ const get = (fd, position) => new Promise((done) => read(fd, Buffer.alloc(4096),
 
   test('that waits lets its process be killed within a second', async () => {
     for (const flags of Object.values(SETUPS)) {
+      const waiting: Calls[] = [];
       for await (const path of streams()) {
         for (const sqe of [0, ASYNC]) {
           const calls = new Calls();
           await calls.call('ring', flags);
           await calls.open(1, path);
           for (let tag = 0; tag < 4; tag++) await calls.call('ring_read', tag, 1, SIZE, 0, sqe);
-          assert.is(await result(calls, 0, LONG_MS), 'ETIME');
-          const ms = await killed(calls);
-          assert.ok(ms < 1000, `it took ${ms} ms to die of SIGKILL`);
+          waiting.push(calls);
         }
+      }
+      await Promise.all(
+        waiting.map(async (calls) => assert.is(await result(calls, 0, LONG_MS), 'ETIME')),
+      );
+      for (const calls of waiting) {
+        const ms = await killed(calls);
+        assert.ok(ms < 1000, `it took ${ms} ms to die of SIGKILL`);
       }
     }
     await until(() => statusOf(`${daemon.path}/log`).STREAMS === '0', 'a stream stays open', 1000);

@@ -20,16 +20,20 @@ export function missingRing(): string | null {
   return offered ? null : `FUSE over io_uring is switched off (try echo Y > ${RING_PARAMETER})`;
 }
 
+/** How many calls of `withRing` need the switch. */
+let users = 0;
+
 /**
  * Runs `work` with FUSE over io_uring switched on, if it is off and this process may switch it.
- * Switches it off afterwards.
+ * Switches it off after the last of the calls that run at the same time.
  */
 export async function withRing<T>(work: () => Promise<T>): Promise<T> {
-  if (isRingOffered() !== false || !set('Y')) return work();
+  if (users === 0 && (isRingOffered() !== false || !set('Y'))) return work();
+  users++;
   try {
     return await work();
   } finally {
-    set('N');
+    if (--users === 0) set('N');
   }
 }
 
