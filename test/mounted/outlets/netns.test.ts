@@ -296,26 +296,26 @@ netns('needs a path to a network namespace: anything else is refused in one line
   const { network } = container;
   const twin = join(place, 'twin');
   symlinkSync(network, twin);
-  for (const [path, why] of [
-    ['/run/netns/none-such', /No such file or directory \(nothing has this name/],
-    ['none-such', /\/run\/netns\/none-such: No such file/],
-    ['/proc/4194304/ns/net', /4194304\/ns\/net: No such process/],
-    ['/proc/self/ns/net', /it does not have the form \/proc\/PID\/ns\/net/],
-    [`/proc/${process.pid}/ns/net`, /this is the daemon's own network namespace/],
-    [`/proc/${container.pid}/ns/mnt`, /it does not have the form \/proc\/PID\/ns\/net/],
-    [fifo, /fifo: the file is no network namespace \(name one of ip netns list/],
-    [join(place, 'file'), /file: the file is no network namespace/],
-    [place, /the file is no network namespace/],
-  ] as const)
-    assert.match(await refused(['--netns', path]), why);
-  for (const [args, why] of [
+  const cases: readonly (readonly [readonly string[], RegExp])[] = [
+    [['--netns', '/run/netns/none-such'], /No such file or directory \(nothing has this name/],
+    [['--netns', 'none-such'], /\/run\/netns\/none-such: No such file/],
+    [['--netns', '/proc/4194304/ns/net'], /4194304\/ns\/net: No such process/],
+    [['--netns', '/proc/self/ns/net'], /it does not have the form \/proc\/PID\/ns\/net/],
+    [['--netns', `/proc/${process.pid}/ns/net`], /this is the daemon's own network namespace/],
+    [
+      ['--netns', `/proc/${container.pid}/ns/mnt`],
+      /it does not have the form \/proc\/PID\/ns\/net/,
+    ],
+    [['--netns', fifo], /fifo: the file is no network namespace \(name one of ip netns list/],
+    [['--netns', join(place, 'file')], /file: the file is no network namespace/],
+    [['--netns', place], /the file is no network namespace/],
     [['--netns', network, '--netns', twin], /it is the same network namespace as \/proc/],
     [['--netns', network, '--source', 'none'], /no source reads them \(add --source kernel\)/],
     [['--netns', `${network}=SUBSYSTEM>=usb`], /column \d+/],
     [['--netns', '=SUBSYSTEM==usb'], /Use PATH or PATH=FILTER/],
     [['--netns', './box'], /Use PATH or PATH=FILTER/],
-  ] as const)
-    assert.match(await refused(args), why);
+  ];
+  await Promise.all(cases.map(async ([args, why]) => assert.match(await refused(args), why)));
   await container.kill();
 });
 
