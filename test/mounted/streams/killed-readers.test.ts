@@ -77,15 +77,17 @@ class Cat {
   }
 }
 
-/** Calls `work` with a daemon of each transport that the machine has. */
+/** Calls `work` with a daemon of each transport that the machine has, at the same time. */
 async function each(work: (daemon: Daemon, isRing: boolean) => Promise<void>): Promise<void> {
   const eventfs = [process.execPath, '--import', preload('hanging-handlers'), EVENTFS_SCRIPT];
-  for (const transport of isRingOffered() === undefined ? ['read'] : ['read', 'io-uring']) {
+  const one = async (transport: string): Promise<void> => {
     const args = ['--source', 'none', '--transport', transport, '--request-bound', '0'];
-    const daemon = await withRing(() => startDaemon(args, mountPoint(), { eventfs }));
+    const daemon = await startDaemon(args, mountPoint(), { eventfs });
     await work(daemon, statusOf(`${daemon.path}/log`).TRANSPORT === 'io-uring');
     await daemon.stop().catch(() => daemon.kill());
-  }
+  };
+  const transports = isRingOffered() === undefined ? ['read'] : ['read', 'io-uring'];
+  await withRing(() => Promise.all(transports.map(one)));
 }
 
 /** Starts a cat whose read is parked. */
@@ -150,7 +152,7 @@ killed(
   async () => {
     if (CGROUPS === undefined) return console.log('skipped: no cgroup2 is mounted');
     await each(async (daemon, isRing) => {
-      const group = `${CGROUPS}/eventfs-test-${process.pid}`;
+      const group = `${CGROUPS}/eventfs-test-${daemon.pid}`;
       mkdirSync(group);
       const freeze = (isFrozen: boolean): void =>
         writeFileSync(`${group}/cgroup.freeze`, isFrozen ? '1' : '0');
