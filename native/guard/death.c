@@ -77,7 +77,7 @@ static void replace_dead(void) {
     if (active.phase == TAKING) {
       active.serves_at_once = true;
       if (active.handed < 0) {
-        active.handed = kept_count + 1; /* SERVE, once there is room */
+        active.handed = serve_after_take(); /* once there is room */
         hand_more(&active);
       }
     } else {

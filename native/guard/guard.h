@@ -64,7 +64,7 @@ struct daemon {
   uint64_t deadline_ms; /* 0: none */
   uint64_t ping_ms;     /* the time limit of the next ping of the watchdog; 0: none */
   int handed;           /* the next message of the hand-over; -1: none */
-  bool serves_at_once;  /* SERVE follows TAKE: no older daemon could serve again */
+  bool serves_at_once;  /* SERVE precedes TAKE: no older daemon could serve again */
 };
 
 /* The command line. */
@@ -126,6 +126,8 @@ extern int restarts, reloads;
 void hand(struct daemon *daemon, bool serves_at_once);
 /* Sends more messages of the hand-over. */
 void hand_more(struct daemon *daemon);
+/* Returns the number of the message SERVE (`handed`) for a daemon that has had TAKE. */
+int serve_after_take(void);
 /* Has a daemon serve. It logs how the last one ended. Returns false if there is no room now. */
 bool send_serve(struct daemon *daemon);
 /* Pings in place of a daemon whose next ping is a while away. */

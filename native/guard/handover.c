@@ -27,6 +27,8 @@ bool send_serve(struct daemon *daemon) {
                      daemon->serves_at_once ? last_ending() : "");
 }
 
+int serve_after_take(void) { return kept_count + 2; }
+
 void hand_more(struct daemon *daemon) {
   while (daemon->handed >= 0) {
     int at = daemon->handed;
@@ -35,13 +37,14 @@ void hand_more(struct daemon *daemon) {
       char text[NAME_BYTES + 8];
       snprintf(text, sizeof text, "FD %s", kept[at].name);
       is_sent = send_message(daemon->socket, text, kept[at].fd);
-    } else if (at == kept_count) {
-      is_sent = send_message(daemon->socket, "TAKE", -1);
-    } else {
+    } else if (at == serve_after_take() || (at == kept_count && daemon->serves_at_once)) {
       is_sent = send_serve(daemon);
+    } else {
+      is_sent = send_message(daemon->socket, "TAKE", -1);
     }
     if (!is_sent) return; /* again when there is room */
-    bool is_last = at == kept_count + (daemon->serves_at_once ? 1 : 0);
+    /* After TAKE the daemon looks whether it follows a death: so SERVE comes first */
+    bool is_last = at >= kept_count + (daemon->serves_at_once ? 1 : 0);
     daemon->handed = is_last ? -1 : at + 1;
   }
 }

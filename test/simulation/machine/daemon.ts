@@ -146,11 +146,13 @@ export class SimDaemon {
   }
 
   #channel(): FuseChannel {
-    const channel: Pick<FuseChannel, 'answer' | 'fail' | 'uncork' | 'expectBlocked'> = {
+    type Used = 'answer' | 'fail' | 'uncork' | 'expectBlocked' | 'dropAhead';
+    const channel: Pick<FuseChannel, Used> = {
       answer: (slots, count, length) => this.#answer(slots, count, length),
       fail: (slot, errno) => this.#reply(slot, errno, Buffer.alloc(0)),
       uncork: () => undefined,
       expectBlocked: () => undefined,
+      dropAhead: () => undefined, // it reads nothing ahead
     };
     return channel as FuseChannel;
   }
