@@ -20,8 +20,7 @@ import {
 
 /** These tests wait for most of their time, and each has a version of its own. */
 const reload = sideBySide(suite('reload'), 3);
-const alone = suite('a standby');
-const standby = sideBySide(alone, 3);
+const standby = sideBySide(suite('a standby'), 3);
 reload.before(prepare);
 standby.before(prepare);
 standby.after(cleanUp);
@@ -165,38 +164,6 @@ reload(
   },
 );
 
-// Alone: on a busy machine a standby may have its settings before the guardian says SERVE, by which
-// it knows that it follows a death (Guardian.followsDeath).
-for (const more of [[], ['--standby']]) {
-  const next = more.length === 0 ? 'the next daemon' : 'a standby';
-  alone(
-    `serves the first request after SIGHUP and a death by the new settings: ${next}`,
-    async () => {
-      const args = configured('[log]\nhistory_events = 2\n[limits]\ndirectories = 1\n');
-      const guarded = await startGuarded([...more, ...args]);
-      const { path } = guarded;
-      if (more.length > 0) await untilStandby(path);
-      const pid = await daemonPid(path);
-      writeFileSync(args[args.indexOf('--config') + 1], '');
-      process.kill(pid, 'SIGHUP');
-      await hasSaid(guarded, /configuration read again/);
-      for (let n = 0; n < 5; n++)
-        await eventfs('emit', '--mount', path, 'ACTION=add', `DEVPATH=/x/${n}`);
-      const kept = (await run(['ls', `${path}/log`])).out;
-      const [first, second] = [new Actor(), new Actor()];
-      assert.match(await first.ask(`mkdir ${path}/${first.pid}`), /^ok/);
-      process.kill(pid, 'SIGSTOP');
-      const answer = second.ask(`mkdir ${path}/${second.pid}`);
-      await sleep(200);
-      process.kill(pid, 'SIGKILL');
-      assert.match(await answer, /^ok/);
-      assert.is((await run(['ls', `${path}/log`])).out, kept);
-      await Promise.all([first.kill(), second.kill()]);
-      assert.is(await guarded.stop(), 0);
-    },
-  );
-}
-
 standby('takes over, and the guardian starts the next one', async () => {
   const { guarded, version } = await startVersion(['--standby']);
   const { path } = guarded;
@@ -273,6 +240,36 @@ standby('applies the settings that SIGHUP had applied before a death', async () 
   assert.not(isListed());
   assert.is(await guarded.stop(), 0);
 });
+
+for (const more of [[], ['--standby']]) {
+  const next = more.length === 0 ? 'the next daemon' : 'a standby';
+  standby(
+    `serves the first request after SIGHUP and a death by the new settings: ${next}`,
+    async () => {
+      const args = configured('[log]\nhistory_events = 2\n[limits]\ndirectories = 1\n');
+      const guarded = await startGuarded([...more, ...args]);
+      const { path } = guarded;
+      if (more.length > 0) await untilStandby(path);
+      const pid = await daemonPid(path);
+      writeFileSync(args[args.indexOf('--config') + 1], '');
+      process.kill(pid, 'SIGHUP');
+      await hasSaid(guarded, /configuration read again/);
+      for (let n = 0; n < 5; n++)
+        await eventfs('emit', '--mount', path, 'ACTION=add', `DEVPATH=/x/${n}`);
+      const kept = (await run(['ls', `${path}/log`])).out;
+      const [first, second] = [new Actor(), new Actor()];
+      assert.match(await first.ask(`mkdir ${path}/${first.pid}`), /^ok/);
+      process.kill(pid, 'SIGSTOP');
+      const answer = second.ask(`mkdir ${path}/${second.pid}`);
+      await sleep(200);
+      process.kill(pid, 'SIGKILL');
+      assert.match(await answer, /^ok/);
+      assert.is((await run(['ls', `${path}/log`])).out, kept);
+      await Promise.all([first.kill(), second.kill()]);
+      assert.is(await guarded.stop(), 0);
+    },
+  );
+}
 
 reload.run();
 standby.run();
