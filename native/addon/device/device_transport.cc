@@ -58,7 +58,9 @@ ssize_t DeviceTransport::readRequest(uint8_t* to, size_t room) {
 }
 
 ssize_t DeviceTransport::receiveInTurn(uint8_t* to, size_t room) {
-  while (ahead_.hasRoom()) {
+  uint64_t now = nowNs();
+  bool looks = ahead_.isEmpty() || now >= nextLookNs_;
+  while (looks && ahead_.hasRoom()) {
     ssize_t length = readRequest(to, room);
     if (length < 0) return length;
     if (length == 0) break;
@@ -68,6 +70,10 @@ ssize_t DeviceTransport::receiveInTurn(uint8_t* to, size_t room) {
     ahead_.add(to, static_cast<size_t>(length));
   }
   barriersInARow_ = 0;
+  if (looks) {
+    if (ahead_.users() > 1) sharedUntilNs_ = now + kSharedNs;
+    nextLookNs_ = now + (now < sharedUntilNs_ ? kLookNs : kLookForOthersNs);
+  }
   return ahead_.take(to);
 }
 

@@ -103,6 +103,16 @@ class DeviceTransport final : public Transport {
    */
   static constexpr uint64_t kLongNs = 300'000;
 
+  /** The time between two looks at the kernel's queue while several users have requests, in ns. */
+  static constexpr uint64_t kLookNs = 50'000;
+  /**
+   * The same if one user has all requests. Between the looks this transport serves what it reads:
+   * a copy of each request would cost that user up to a sixth of the throughput.
+   */
+  static constexpr uint64_t kLookForOthersNs = 2'000'000;
+  /** The time for which several users count as such after the last look that found them. */
+  static constexpr uint64_t kSharedNs = 20'000'000;
+
   /** The most barriers that are served before a user has a turn. */
   static constexpr uint32_t kMostBarriersInARow = 8;
 
@@ -111,7 +121,7 @@ class DeviceTransport final : public Transport {
     if (keepsOrder_) return false;
     uint64_t now = nowNs();
     if (busySinceNs_ == 0) busySinceNs_ = now;
-    return now - busySinceNs_ >= kLongNs;
+    return now - busySinceNs_ >= kLongNs && now >= nextLookNs_;
   }
 
   /** Reads all requests that wait, and returns the one whose turn it is; see `receive`. */
@@ -144,6 +154,8 @@ class DeviceTransport final : public Transport {
   /** The requests that were read ahead. */
   FairQueue ahead_;
   uint32_t barriersInARow_ = 0;
+  uint64_t nextLookNs_ = 0;
+  uint64_t sharedUntilNs_ = 0;
   /** An eventfd(2), and its watch: `callAgainIfAhead` writes to it. */
   Descriptor again_;
   PollHandle againPoll_;

@@ -6,20 +6,23 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <unordered_map>
-#include <vector>
 
 namespace eventfs {
 
 /**
  * Requests that were read from the kernel and are not served yet. Users take turns, one request
- * each, so that a user with thousands of requests delays another user's by one of them.
+ * each, so that a user with thousands of requests delays another user by one of them.
  *
  * The order of one user's requests stays as it was. Requests of different users may change places:
  * the callers of all of them wait at the same time, so none can tell.
  */
 class FairQueue {
  public:
+  FairQueue() = default;
+  FairQueue(const FairQueue&) = delete;
+  FairQueue& operator=(const FairQueue&) = delete;
+  ~FairQueue();
+
   /**
    * Returns whether a request must be served before all that come after it:
    * - No caller waits for a RELEASE: a process that has closed a file may tell others that it has.
@@ -29,6 +32,8 @@ class FairQueue {
   static bool isBarrier(const fuse_in_header& request);
 
   bool isEmpty() const { return turns_.empty(); }
+  /** Returns how many users have requests. */
+  size_t users() const { return turns_.size(); }
   /**
    * Returns whether the queue takes one more request. The rest waits in the kernel: if the queue is
    * full, or has a request that must be served before all that come after it.
@@ -53,35 +58,54 @@ class FairQueue {
    */
   template <typename Act>
   void forEach(const Act& act) const {
-    for (const auto& user : users_) {
-      for (const Bytes& request : user.second) act(headerOf(request));
+    for (const User& user : turns_) {
+      for (const Copy* copy = user.first; copy != nullptr; copy = copy->next) act(copy->header());
     }
   }
 
  private:
-  using Bytes = std::vector<uint8_t>;
-  /** A uid, or one of the constants below. */
-  using User = uint64_t;
+  /** A request in memory of its own: its bytes follow. */
+  struct Copy {
+    Copy* next;
+    size_t length;
+
+    uint8_t* bytes() { return reinterpret_cast<uint8_t*>(this + 1); }
+    const fuse_in_header& header() const {
+      return *reinterpret_cast<const fuse_in_header*>(this + 1);
+    }
+  };
+  struct User {
+    /** A uid, or one of the constants below. */
+    uint64_t id;
+    Copy* first;
+    Copy* last;
+  };
 
   /** The INTERRUPTs of requests that were served already: the kernel names no user in them. */
-  static constexpr User kInterrupts = UINT64_MAX;
+  static constexpr uint64_t kInterrupts = UINT64_MAX;
   /** The barrier, if there is one. */
-  static constexpr User kBarrier = UINT64_MAX - 1;
-  /** The most memory of the queue: about 40,000 requests without data. */
-  static constexpr size_t kMostBytes = size_t{16} << 20;
-  /** The memory that a request takes besides its bytes, about. */
-  static constexpr size_t kBytesOfEach = 128;
+  static constexpr uint64_t kBarrier = UINT64_MAX - 1;
+  /** The most memory of the queue: 16,000 requests without data. */
+  static constexpr size_t kMostBytes = size_t{8} << 20;
+  /** The memory of a request without data: a longer name than NAME_MAX makes no request. */
+  static constexpr size_t kCopyBytes = 512;
+  /** The most free copies that are kept: malloc(3) costs as much as the rest of `add`. */
+  static constexpr size_t kMostFree = 512;
 
-  static const fuse_in_header& headerOf(const Bytes& request) {
-    return *reinterpret_cast<const fuse_in_header*>(request.data());
+  /** Returns the memory of a request of `length` bytes. */
+  static size_t memoryOf(size_t length) {
+    return length + sizeof(Copy) <= kCopyBytes ? kCopyBytes : length + sizeof(Copy);
   }
-  User userOf(const uint8_t* bytes) const;
+  uint64_t userOf(const uint8_t* bytes) const;
+  User& turnOf(uint64_t user);
+  void append(uint64_t user, Copy* copy);
+  Copy* allocate(size_t length);
+  void release(Copy* copy);
 
-  std::unordered_map<User, std::deque<Bytes>> users_;
   /** The users that have requests, in the order of their turns. */
   std::deque<User> turns_;
-  /** The user of each request, by the request's `unique`. */
-  std::unordered_map<uint64_t, User> userOfUnique_;
+  Copy* free_ = nullptr;
+  size_t freeCount_ = 0;
   size_t bytes_ = 0;
   bool hasBarrier_ = false;
 };
