@@ -58,8 +58,8 @@ ssize_t DeviceTransport::readRequest(uint8_t* to, size_t room) {
 }
 
 ssize_t DeviceTransport::receiveInTurn(uint8_t* to, size_t room) {
-  uint64_t now = nowNs();
-  bool looks = ahead_.isEmpty() || now >= nextLookNs_;
+  nowNs_ = nowNs();
+  bool looks = ahead_.isEmpty() || nowNs_ >= nextLookNs_;
   while (looks && ahead_.hasRoom()) {
     ssize_t length = readRequest(to, room);
     if (length < 0) return length;
@@ -71,8 +71,8 @@ ssize_t DeviceTransport::receiveInTurn(uint8_t* to, size_t room) {
   }
   barriersInARow_ = 0;
   if (looks) {
-    if (ahead_.users() > 1) sharedUntilNs_ = now + kSharedNs;
-    nextLookNs_ = now + (now < sharedUntilNs_ ? kLookNs : kLookForOthersNs);
+    bool areSeveral = ahead_.users() > 1 || nowNs_ < sharedUntilNs_;
+    nextLookNs_ = nowNs_ + (areSeveral ? kLookNs : kLookForOthersNs);
   }
   return ahead_.take(to);
 }

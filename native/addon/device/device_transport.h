@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -67,6 +68,7 @@ class DeviceTransport final : public Transport {
     ssize_t length = !ahead_.isEmpty() || isBusyForLong() ? receiveInTurn(to, room)
                                                           : readRequest(to, room);
     if (isTry && (length > 0 || !isReadable_)) readAgain_.record(triedAfter_, length > 0);
+    if (length > 0) noteUser(*reinterpret_cast<const fuse_in_header*>(to));
     return length;
   }
 
@@ -110,7 +112,7 @@ class DeviceTransport final : public Transport {
    * a copy of each request would cost that user up to a sixth of the throughput.
    */
   static constexpr uint64_t kLookForOthersNs = 2'000'000;
-  /** The time for which several users count as such after the last look that found them. */
+  /** The time for which several users count as such after they have taken turns. */
   static constexpr uint64_t kSharedNs = 20'000'000;
 
   /** The most barriers that are served before a user has a turn. */
@@ -119,9 +121,17 @@ class DeviceTransport final : public Transport {
   /** Returns whether the kernel's queue has not been empty for long. */
   bool isBusyForLong() {
     if (keepsOrder_) return false;
-    uint64_t now = nowNs();
-    if (busySinceNs_ == 0) busySinceNs_ = now;
-    return now - busySinceNs_ >= kLongNs && now >= nextLookNs_;
+    nowNs_ = nowNs();
+    if (busySinceNs_ == 0) busySinceNs_ = nowNs_;
+    return nowNs_ - busySinceNs_ >= kLongNs && nowNs_ >= nextLookNs_;
+  }
+
+  /** Notes whose request is served: if it is another user's, several users have requests. */
+  void noteUser(const fuse_in_header& request) {
+    if (request.uid == lastUser_ || request.pid == 0) return;
+    lastUser_ = request.uid;
+    sharedUntilNs_ = nowNs_ + kSharedNs;
+    nextLookNs_ = std::min(nextLookNs_, nowNs_ + kLookNs);
   }
 
   /** Reads all requests that wait, and returns the one whose turn it is; see `receive`. */
@@ -154,7 +164,9 @@ class DeviceTransport final : public Transport {
   /** The requests that were read ahead. */
   FairQueue ahead_;
   uint32_t barriersInARow_ = 0;
+  uint64_t nowNs_ = 0;
   uint64_t nextLookNs_ = 0;
+  uint32_t lastUser_ = 0;
   uint64_t sharedUntilNs_ = 0;
   /** An eventfd(2), and its watch: `callAgainIfAhead` writes to it. */
   Descriptor again_;
