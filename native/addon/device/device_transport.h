@@ -65,8 +65,8 @@ class DeviceTransport final : public Transport {
 
   ssize_t receive(uint8_t* to, size_t room) override {
     bool isTry = std::exchange(isTry_, false) && ahead_.isEmpty();
-    ssize_t length = !ahead_.isEmpty() || isBusyForLong() ? receiveInTurn(to, room)
-                                                          : readRequest(to, room);
+    ssize_t length =
+        !ahead_.isEmpty() || isBusyForLong() ? receiveInTurn(to, room) : readRequest(to, room);
     if (isTry && (length > 0 || !isReadable_)) readAgain_.record(triedAfter_, length > 0);
     if (length > 0) noteUser(*reinterpret_cast<const fuse_in_header*>(to));
     return length;
