@@ -12,7 +12,12 @@ export const fleet: Benchmark = {
   run: async (say) => {
     const figures: Figure[] = [];
     // EVENTFS_FLEET names some of the parts.
-    const wanted = process.env.EVENTFS_FLEET?.split(' ') ?? Object.keys(PARTS);
+    const wanted = process.env.EVENTFS_FLEET?.trim().split(/\s+/) ?? Object.keys(PARTS);
+    const unknown = wanted.filter((name) => !(name in PARTS));
+    if (unknown.length > 0)
+      throw new Error(
+        `EVENTFS_FLEET: no part ${unknown.join(', ')} (parts: ${Object.keys(PARTS).join(', ')})`,
+      );
     for (const [name, part] of Object.entries(PARTS))
       if (wanted.includes(name)) figures.push(...(await part(say)));
     return figures;
