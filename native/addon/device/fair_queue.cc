@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "fuse/opcode_kinds.h"
 #include "invariant.h"
@@ -29,52 +30,58 @@ bool FairQueue::isBarrier(const fuse_in_header& request) {
  * Returns the user in whose order a request belongs. An INTERRUPT comes after its target: before
  * it, the signal would be lost.
  */
-uint64_t FairQueue::userOf(const uint8_t* bytes) const {
+uint64_t FairQueue::userOf(const uint8_t* bytes) {
   const auto& header = *reinterpret_cast<const fuse_in_header*>(bytes);
   if (isBarrier(header)) return kBarrier;
   if (header.opcode != FUSE_INTERRUPT) return header.uid;
   uint64_t target = reinterpret_cast<const fuse_interrupt_in*>(&header + 1)->unique;
-  for (const User& user : turns_) {
-    for (const Copy* copy = user.first; copy != nullptr; copy = copy->next) {
-      if (copy->header().unique == target) return user.id;
-    }
+  for (const Copy* copy = bucketOf(target); copy != nullptr; copy = copy->nextInBucket) {
+    if (copy->header().unique == target) return copy->user;
   }
   return kInterrupts;
 }
 
-/** Returns the turn of a user, the last one if the user has none. Few users have most requests. */
-FairQueue::User& FairQueue::turnOf(uint64_t user) {
-  for (auto turn = turns_.rbegin(); turn != turns_.rend(); ++turn) {
-    if (turn->id == user) return *turn;
-  }
-  turns_.push_back({user, nullptr, nullptr});
-  return turns_.back();
+/** Takes a request out of its bucket. */
+void FairQueue::forget(const Copy* copy) {
+  Copy** place = &bucketOf(copy->header().unique);
+  while (*place != copy) place = &(*place)->nextInBucket;
+  *place = copy->nextInBucket;
 }
 
 void FairQueue::add(const uint8_t* bytes, size_t length) {
   EVENTFS_INVARIANT(length >= sizeof(fuse_in_header));
   Copy* copy = allocate(length);
   memcpy(copy->bytes(), bytes, length);
-  append(userOf(bytes), copy);
+  copy->user = userOf(bytes);
+  append(copy);
 }
 
-void FairQueue::append(uint64_t user, Copy* copy) {
-  User& turn = turnOf(user);
-  if (turn.first == nullptr) turn.first = copy;
-  else turn.last->next = copy;
-  turn.last = copy;
-  if (user == kBarrier) hasBarrier_ = true;
+void FairQueue::append(Copy* copy) {
+  Copy*& bucket = bucketOf(copy->header().unique);
+  copy->nextInBucket = bucket;
+  bucket = copy;
+  User& user = users_[copy->user];
+  if (user.first == nullptr) {
+    user = {copy->user, copy, copy};
+    turns_.push_back(&user);
+  } else {
+    user.last->next = copy;
+    user.last = copy;
+  }
+  if (copy->user == kBarrier) hasBarrier_ = true;
   bytes_ += memoryOf(copy->length);
 }
 
 ssize_t FairQueue::take(uint8_t* to) {
   if (isEmpty()) return 0;
-  User turn = turns_.front();
+  User* user = turns_.front();
   turns_.pop_front();
-  if (turn.id == kBarrier) hasBarrier_ = false;
-  Copy* copy = turn.first;
-  turn.first = copy->next;
-  if (turn.first != nullptr) turns_.push_back(turn);
+  if (user->id == kBarrier) hasBarrier_ = false;
+  Copy* copy = user->first;
+  user->first = copy->next;
+  if (user->first != nullptr) turns_.push_back(user);
+  else users_.erase(user->id);
+  forget(copy);
   size_t length = copy->length;
   memcpy(to, copy->bytes(), length);
   bytes_ -= memoryOf(length);
@@ -83,29 +90,27 @@ ssize_t FairQueue::take(uint8_t* to) {
 }
 
 void FairQueue::clear() {
-  for (const User& turn : turns_) {
-    for (Copy* copy = turn.first; copy != nullptr;) {
-      Copy* next = copy->next;
-      release(copy);
-      copy = next;
-    }
-  }
-  turns_.clear();
-  bytes_ = 0;
-  hasBarrier_ = false;
+  dropIf([](const fuse_in_header&) { return true; });
 }
 
 void FairQueue::dropAnswered() {
-  std::deque<User> before;
-  before.swap(turns_);
+  dropIf([](const fuse_in_header& request) { return hasReply(request.opcode); });
+}
+
+template <typename Test>
+void FairQueue::dropIf(const Test& isDropped) {
+  std::deque<Copy*> lists;
+  for (const User* user : turns_) lists.push_back(user->first);
+  turns_.clear();
+  users_.clear();
+  memset(buckets_, 0, sizeof(buckets_));
   bytes_ = 0;
   hasBarrier_ = false;
-  for (const User& turn : before) {
-    for (Copy* copy = turn.first; copy != nullptr;) {
-      Copy* next = copy->next;
-      copy->next = nullptr;
-      if (hasReply(copy->header().opcode)) release(copy);
-      else append(turn.id, copy);
+  for (Copy* copy : lists) {
+    while (copy != nullptr) {
+      Copy* next = std::exchange(copy->next, nullptr);
+      if (isDropped(copy->header())) release(copy);
+      else append(copy);
       copy = next;
     }
   }

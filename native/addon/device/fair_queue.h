@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <unordered_map>
 
 namespace eventfs {
 
@@ -58,8 +59,8 @@ class FairQueue {
    */
   template <typename Act>
   void forEach(const Act& act) const {
-    for (const User& user : turns_) {
-      for (const Copy* copy = user.first; copy != nullptr; copy = copy->next) act(copy->header());
+    for (const User* user : turns_) {
+      for (const Copy* copy = user->first; copy != nullptr; copy = copy->next) act(copy->header());
     }
   }
 
@@ -67,6 +68,9 @@ class FairQueue {
   /** A request in memory of its own: its bytes follow. */
   struct Copy {
     Copy* next;
+    Copy* nextInBucket;
+    /** See User.id. */
+    uint64_t user;
     size_t length;
 
     uint8_t* bytes() { return reinterpret_cast<uint8_t*>(this + 1); }
@@ -76,9 +80,9 @@ class FairQueue {
   };
   struct User {
     /** A uid, or one of the constants below. */
-    uint64_t id;
-    Copy* first;
-    Copy* last;
+    uint64_t id = 0;
+    Copy* first = nullptr;
+    Copy* last = nullptr;
   };
 
   /** The INTERRUPTs of requests that were served already: the kernel names no user in them. */
@@ -91,19 +95,29 @@ class FairQueue {
   static constexpr size_t kCopyBytes = 512;
   /** The most free copies that are kept: malloc(3) costs as much as the rest of `add`. */
   static constexpr size_t kMostFree = 512;
+  /** A power of two. Many requests may be interrupted at once, so each must be found quickly. */
+  static constexpr size_t kBuckets = 4096;
 
   /** Returns the memory of a request of `length` bytes. */
   static size_t memoryOf(size_t length) {
     return length + sizeof(Copy) <= kCopyBytes ? kCopyBytes : length + sizeof(Copy);
   }
-  uint64_t userOf(const uint8_t* bytes) const;
-  User& turnOf(uint64_t user);
-  void append(uint64_t user, Copy* copy);
+  Copy*& bucketOf(uint64_t unique) { return buckets_[unique / 2 % kBuckets]; }
+  void forget(const Copy* copy);
+  uint64_t userOf(const uint8_t* bytes);
+  void append(Copy* copy);
+  /** Drops each request for whose header `isDropped` returns true. */
+  template <typename Test>
+  void dropIf(const Test& isDropped);
   Copy* allocate(size_t length);
   void release(Copy* copy);
 
-  /** The users that have requests, in the order of their turns. */
-  std::deque<User> turns_;
+  /** The users that have requests, by id. */
+  std::unordered_map<uint64_t, User> users_;
+  /** The same in the order of their turns. */
+  std::deque<User*> turns_;
+  /** The same requests by `unique`, which the kernel counts in steps of two. */
+  Copy* buckets_[kBuckets] = {};
   Copy* free_ = nullptr;
   size_t freeCount_ = 0;
   size_t bytes_ = 0;
