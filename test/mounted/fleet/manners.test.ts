@@ -125,13 +125,15 @@ tests('is ready without a broker; SIGHUP connects again, and no host disappears'
   one.process.kill('SIGHUP');
   await knows(fleet.path, 'web1');
   const before = statSync(join(fleet.path, 'web1')).ino;
+  const connections = (): number => one.log.match(/connected to /g)?.length ?? 0;
+  const soFar = connections(); // it may have connected by itself before the signal
   one.process.kill('SIGHUP');
-  await until(() => one.log.match(/connected to /g)?.length === 2, 'it does not connect again');
+  await until(() => connections() > soFar, 'it does not connect again');
   await eventfs(['emit', '--mount', local.path, 'ACTION=add', 'DEVPATH=/x']);
   await until(() => existsSync(join(fleet.path, 'web1/head')), 'the event is missing');
   assert.is(statSync(join(fleet.path, 'web1')).ino, before, 'the directory was made anew');
   const { out } = await eventfs(['bridge', '--status', '--state', state]);
-  assert.match(out, /connected; 2 connections, \d+ failures?\n/);
+  assert.match(out, /connected; [23] connections, \d+ failures?\n/, out);
   assert.match(out, /^published {2}1 event of \S+ in 1 message$/m);
   assert.is(await one.stop(), 0);
   await broker.stop();
