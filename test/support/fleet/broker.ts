@@ -116,7 +116,9 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   const gone = new Promise<void>((done) => child.once('exit', () => done()));
   child.kill('SIGCONT');
   child.kill(signal);
-  await within(END_MS, gone, 'mosquitto did not end');
+  // mosquitto listens before it says that it runs, and forgets a signal from before that
+  const again = setInterval(() => child.kill(signal), END_MS / 5);
+  await within(END_MS, gone, 'mosquitto did not end').finally(() => clearInterval(again));
 }
 
 /**
