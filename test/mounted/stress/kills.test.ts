@@ -5,7 +5,7 @@
  * EVENTFS_KILLS is the number of kills.
  */
 import * as assert from 'uvu/assert';
-import { buildClients, client } from '../../support/clients/actor.js';
+import { buildClients, client, untilAlone } from '../../support/clients/actor.js';
 import { Historians } from '../../support/clients/history.js';
 import { Attacker, OneCpu } from '../../support/mount/confined.js';
 import { until } from '../../support/mount/daemon.js';
@@ -42,6 +42,7 @@ kills.after(async () => {
   await cgroup.remove();
   historians?.kill();
   for (const mount of mounts) await mount.end();
+  await untilAlone(); // a daemon that a reload has replaced may end just now
 });
 
 async function startMount(): Promise<GuardedMount> {
