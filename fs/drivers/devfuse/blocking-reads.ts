@@ -102,9 +102,7 @@ export class BlockingReads implements Reads, ReplyPort {
     );
   }
 
-  /**
-   * Forgets all requests that have no reply: the kernel sends them again, with other numbers.
-   */
+  /** Forgets all requests that have no reply: the kernel sends them again, with other numbers. */
   forgetUnanswered(): void {
     const { parked, recovery } = this;
     this.#channel?.dropAhead();

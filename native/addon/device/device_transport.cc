@@ -58,7 +58,6 @@ ssize_t DeviceTransport::readRequest(uint8_t* to, size_t room) {
 }
 
 ssize_t DeviceTransport::receiveInTurn(uint8_t* to, size_t room) {
-  nowNs_ = nowNs();
   bool looks = ahead_.isEmpty() || nowNs_ >= nextLookNs_;
   while (looks && ahead_.hasRoom()) {
     ssize_t length = readRequest(to, room);

@@ -65,6 +65,7 @@ class DeviceTransport final : public Transport {
 
   ssize_t receive(uint8_t* to, size_t room) override {
     bool isTry = std::exchange(isTry_, false) && ahead_.isEmpty();
+    if (!keepsOrder_) nowNs_ = nowNs();
     ssize_t length =
         !ahead_.isEmpty() || isBusyForLong() ? receiveInTurn(to, room) : readRequest(to, room);
     if (isTry && (length > 0 || !isReadable_)) readAgain_.record(triedAfter_, length > 0);
@@ -121,7 +122,6 @@ class DeviceTransport final : public Transport {
   /** Returns whether the kernel's queue has not been empty for long. */
   bool isBusyForLong() {
     if (keepsOrder_) return false;
-    nowNs_ = nowNs();
     if (busySinceNs_ == 0) busySinceNs_ = nowNs_;
     return nowNs_ - busySinceNs_ >= kLongNs && nowNs_ >= nextLookNs_;
   }
@@ -164,9 +164,12 @@ class DeviceTransport final : public Transport {
   /** The requests that were read ahead. */
   FairQueue ahead_;
   uint32_t barriersInARow_ = 0;
+  /** When `receive` was called last. */
   uint64_t nowNs_ = 0;
+  /** No earlier does this transport look for requests of others. */
   uint64_t nextLookNs_ = 0;
   uint32_t lastUser_ = 0;
+  /** Until then several users count as such. */
   uint64_t sharedUntilNs_ = 0;
   /** An eventfd(2), and its watch: `callAgainIfAhead` writes to it. */
   Descriptor again_;

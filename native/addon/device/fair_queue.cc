@@ -62,7 +62,7 @@ void FairQueue::append(Copy* copy) {
   bucket = copy;
   User& user = users_[copy->user];
   if (user.first == nullptr) {
-    user = {copy->user, copy, copy};
+    user = {copy, copy};
     turns_.push_back(&user);
   } else {
     user.last->next = copy;
@@ -76,11 +76,11 @@ ssize_t FairQueue::take(uint8_t* to) {
   if (isEmpty()) return 0;
   User* user = turns_.front();
   turns_.pop_front();
-  if (user->id == kBarrier) hasBarrier_ = false;
   Copy* copy = user->first;
+  if (copy->user == kBarrier) hasBarrier_ = false;
   user->first = copy->next;
   if (user->first != nullptr) turns_.push_back(user);
-  else users_.erase(user->id);
+  else users_.erase(copy->user);
   forget(copy);
   size_t length = copy->length;
   memcpy(to, copy->bytes(), length);

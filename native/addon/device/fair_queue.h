@@ -69,7 +69,7 @@ class FairQueue {
   struct Copy {
     Copy* next;
     Copy* nextInBucket;
-    /** See User.id. */
+    /** A uid, or one of the constants below. */
     uint64_t user;
     size_t length;
 
@@ -79,8 +79,6 @@ class FairQueue {
     }
   };
   struct User {
-    /** A uid, or one of the constants below. */
-    uint64_t id = 0;
     Copy* first = nullptr;
     Copy* last = nullptr;
   };
@@ -95,7 +93,7 @@ class FairQueue {
   static constexpr size_t kCopyBytes = 512;
   /** The most free copies that are kept: malloc(3) costs as much as the rest of `add`. */
   static constexpr size_t kMostFree = 512;
-  /** A power of two. Many requests may be interrupted at once, so each must be found quickly. */
+  /** Many requests may be interrupted at once, so each must be found quickly. */
   static constexpr size_t kBuckets = 4096;
 
   /** Returns the memory of a request of `length` bytes. */
@@ -112,11 +110,11 @@ class FairQueue {
   Copy* allocate(size_t length);
   void release(Copy* copy);
 
-  /** The users that have requests, by id. */
+  /** The users that have requests, by Copy.user. */
   std::unordered_map<uint64_t, User> users_;
   /** The same in the order of their turns. */
   std::deque<User*> turns_;
-  /** The same requests by `unique`, which the kernel counts in steps of two. */
+  /** The requests by `unique`, which the kernel counts in steps of two. */
   Copy* buckets_[kBuckets] = {};
   Copy* free_ = nullptr;
   size_t freeCount_ = 0;

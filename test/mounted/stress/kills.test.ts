@@ -10,7 +10,7 @@ import { Historians } from '../../support/clients/history.js';
 import { Attacker, OneCpu } from '../../support/mount/confined.js';
 import { until } from '../../support/mount/daemon.js';
 import { GuardedMount, median, randomNumbers } from '../../support/mount/guarded.js';
-import { forOthers } from '../../support/mount/other-user.js';
+import { AS_NOBODY, forOthers } from '../../support/mount/other-user.js';
 import { suite } from '../../support/runner/suite.js';
 
 const KILLS = Number(process.env.EVENTFS_KILLS ?? 50);
@@ -27,7 +27,6 @@ const LONGEST_MS = 10_000;
 
 /** The part of the kills that come while the kernel's queue is full. */
 const BUSY_PART = 5;
-const ATTACKER = 65534;
 
 const kills = suite('the clients of a guarded mount');
 const mounts: GuardedMount[] = [];
@@ -86,7 +85,8 @@ async function killUnderClients(mount: GuardedMount, count: number): Promise<voi
   const log = guardian.log().slice(-2000);
   assert.equal(found.violations, [], `seed ${SEED}: ${historians.out}\n${found.report()}\n${log}`);
   console.log(
-    `\n  figure: ${count} kills; no service for ${median(gaps).toFixed(0)} ms at the median, at most ${Math.max(...gaps).toFixed(0)} ms`,
+    `\n  figure: ${count} kills; no service for ${median(gaps).toFixed(0)} ms at the median, ` +
+      `at most ${Math.max(...gaps).toFixed(0)} ms`,
   );
   console.log(`  figure: ${found.report()}`);
 }
@@ -107,8 +107,7 @@ kills(
   async () => {
     const mount = await startMount();
     const program = [forOthers(client('hostile')), 'stats-2000', mount.path];
-    const user = ['setpriv', '--reuid', `${ATTACKER}`, '--regid', `${ATTACKER}`, '--clear-groups'];
-    const crowd = new Attacker([...user, ...program], cgroup);
+    const crowd = new Attacker([...AS_NOBODY, ...program], cgroup);
     await until(() => crowd.hasBegun || crowd.failure !== '', 'the crowd has not begun');
     await killUnderClients(mount, BUSY_KILLS);
     assert.is(crowd.failure, '');
