@@ -19,3 +19,8 @@ export const EMIT_HELPER = join(PROJECT, 'build/Release/eventfs-emit');
 export function preload(name: string): string {
   return join(PROJECT, 'dist/test/support/preloads', `${name}.js`);
 }
+
+/** Starts the command with such a module: see {@link preload}. */
+export function withPreload(name: string): readonly string[] {
+  return [process.execPath, '--import', preload(name), EVENTFS_SCRIPT];
+}

@@ -21,7 +21,6 @@ import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
 import { configured } from '../../support/mount/config.js';
 import {
   EVENTFS_NODE,
-  EVENTFS_SCRIPT,
   Shell,
   isMounted,
   mountPoint,
@@ -31,7 +30,7 @@ import {
   within,
   hasSaid,
 } from '../../support/mount/daemon.js';
-import { preload } from '../../support/project.js';
+import { withPreload } from '../../support/project.js';
 import { sideBySide, suite } from '../../support/runner/suite.js';
 import {
   InstalledVersion,
@@ -292,7 +291,7 @@ guardian('leaves no descriptor and no file behind', async () => {
 });
 
 guardian('holds the pidfds of owners where the kernel has no handles of them', async () => {
-  const eventfsBefore = [process.execPath, '--import', preload('no-pidfd-handles'), EVENTFS_SCRIPT];
+  const eventfsBefore = withPreload('no-pidfd-handles');
   const guarded = await startGuarded([], undefined, { eventfs: eventfsBefore });
   const { path } = guarded;
   const [owner, brief] = [new Shell(), new Shell()];

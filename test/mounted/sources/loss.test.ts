@@ -5,9 +5,9 @@ import * as assert from 'uvu/assert';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { OWN_NETWORK, sendNetlink, stormNetlink } from '../../support/mount/apart.js';
 import { Calls, Reader, statusOf, valuesOf } from '../../support/clients/clients.js';
-import { EVENTFS_SCRIPT, until } from '../../support/mount/daemon.js';
+import { until } from '../../support/mount/daemon.js';
 import { daemon, directory, mounted } from '../../support/mount/mounted.js';
-import { preload } from '../../support/project.js';
+import { withPreload } from '../../support/project.js';
 
 const loss = mounted("the kernel's socket", ['--source', 'kernel'], { under: OWN_NETWORK });
 
@@ -87,7 +87,7 @@ loss.run();
 
 const SETTING = {
   under: OWN_NETWORK,
-  eventfs: [process.execPath, '--import', preload('event-with-count'), EVENTFS_SCRIPT],
+  eventfs: withPreload('event-with-count'),
 };
 const counted = mounted(
   'an event that comes during the count of a loss',
@@ -149,7 +149,7 @@ large('drops a datagram that is larger than a slot, and logs its length', async 
 large.run();
 
 const deaf = mounted('a daemon that has just mounted', ['--source', 'kernel'], {
-  eventfs: [process.execPath, '--import', preload('no-event-loop'), EVENTFS_SCRIPT],
+  eventfs: withPreload('no-event-loop'),
 });
 
 deaf('has read the event of its own mount before a directory can be made', async () => {

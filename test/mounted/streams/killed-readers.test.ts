@@ -12,7 +12,6 @@ import { stateOf } from '../../support/clients/actor.js';
 import { Calls, killClients, statusOf } from '../../support/clients/clients.js';
 import {
   type Daemon,
-  EVENTFS_SCRIPT,
   killDaemons,
   mountPoint,
   run,
@@ -20,7 +19,7 @@ import {
   until,
 } from '../../support/mount/daemon.js';
 import { withRing } from '../../support/mount/transport.js';
-import { preload } from '../../support/project.js';
+import { withPreload } from '../../support/project.js';
 import { suite } from '../../support/runner/suite.js';
 import { abortConnection, connectionAt } from '../../../fs/shared/kernel/connection.js';
 import { isRingOffered } from '../../../fs/shared/kernel/ring-parameter.js';
@@ -79,7 +78,7 @@ class Cat {
 
 /** Calls `work` with a daemon of each transport that the machine has, at the same time. */
 async function each(work: (daemon: Daemon, isRing: boolean) => Promise<void>): Promise<void> {
-  const eventfs = [process.execPath, '--import', preload('hanging-handlers'), EVENTFS_SCRIPT];
+  const eventfs = withPreload('hanging-handlers');
   const one = async (transport: string): Promise<void> => {
     const args = ['--source', 'none', '--transport', transport, '--request-bound', '0'];
     const daemon = await startDaemon(args, mountPoint(), { eventfs });

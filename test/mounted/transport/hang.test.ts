@@ -6,7 +6,6 @@ import * as assert from 'uvu/assert';
 import { Calls, killClients, publishNumbered, statusOf } from '../../support/clients/clients.js';
 import {
   type Daemon,
-  EVENTFS_SCRIPT,
   killDaemons,
   mountPoint,
   startDaemon,
@@ -15,7 +14,7 @@ import {
   hasSaid,
 } from '../../support/mount/daemon.js';
 import { withRing } from '../../support/mount/transport.js';
-import { preload } from '../../support/project.js';
+import { withPreload } from '../../support/project.js';
 import { suite } from '../../support/runner/suite.js';
 import { isRingOffered } from '../../../fs/shared/kernel/ring-parameter.js';
 
@@ -40,7 +39,7 @@ async function each(
   work: (daemon: Daemon, transport: string) => Promise<void>,
   transports = TRANSPORTS,
 ): Promise<void> {
-  const eventfs = [process.execPath, '--import', preload('hanging-handlers'), EVENTFS_SCRIPT];
+  const eventfs = withPreload('hanging-handlers');
   const one = async (transport: string): Promise<void> => {
     const options = ['--source', 'none', '--transport', transport, ...args];
     const daemon = await startDaemon(options, mountPoint(), { eventfs });

@@ -7,20 +7,19 @@ import { constants } from 'node:fs';
 import { Calls, killClients } from '../../support/clients/clients.js';
 import {
   type Daemon,
-  EVENTFS_SCRIPT,
   killDaemons,
   mountPoint,
   startDaemon,
   until,
 } from '../../support/mount/daemon.js';
-import { preload } from '../../support/project.js';
+import { withPreload } from '../../support/project.js';
 import { suite } from '../../support/runner/suite.js';
 
 const refused = suite('a malformed reply');
 let daemon: Daemon;
 
 refused.before(async () => {
-  const eventfs = [process.execPath, '--import', preload('bad-replies'), EVENTFS_SCRIPT];
+  const eventfs = withPreload('bad-replies');
   daemon = await startDaemon(['--source', 'none', '--transport', 'read'], mountPoint(), {
     eventfs,
   });

@@ -7,7 +7,6 @@ import { Calls, Reader, killClients, statusOf } from '../../support/clients/clie
 import { eventfs } from '../../support/mount/command.js';
 import {
   EVENTFS_NODE,
-  EVENTFS_SCRIPT,
   killDaemons,
   mountPoint,
   run,
@@ -15,7 +14,7 @@ import {
   until,
   within,
 } from '../../support/mount/daemon.js';
-import { preload } from '../../support/project.js';
+import { withPreload } from '../../support/project.js';
 import { suite } from '../../support/runner/suite.js';
 import { connectionAt } from '../../../fs/shared/kernel/connection.js';
 
@@ -45,7 +44,7 @@ async function finding(path: string, under: readonly string[] = []): Promise<Fin
 
 stuck('is told from blocked reads, by doctor and status, and ends by the remedy', async () => {
   const daemon = await startDaemon(['--source', 'none'], mountPoint(), {
-    eventfs: [process.execPath, '--import', preload('hanging-handlers'), EVENTFS_SCRIPT],
+    eventfs: withPreload('hanging-handlers'),
   });
   const { path } = daemon;
   await Reader.on(`${path}/stream`);

@@ -7,7 +7,6 @@ import { constants } from 'node:fs';
 import { type Answer, Calls, killClients, statusOf } from '../../support/clients/clients.js';
 import {
   type Daemon,
-  EVENTFS_SCRIPT,
   killDaemons,
   mountPoint,
   startDaemon,
@@ -15,7 +14,7 @@ import {
   within,
 } from '../../support/mount/daemon.js';
 import { NOBODY, asUser } from '../../support/mount/other-user.js';
-import { preload } from '../../support/project.js';
+import { withPreload } from '../../support/project.js';
 import { suite } from '../../support/runner/suite.js';
 
 const OTHER = NOBODY - 1;
@@ -38,7 +37,7 @@ turns.after(async () => {
 
 /** Runs `work` with a daemon whose handlers hang on request. */
 async function withDaemon(args: readonly string[], work: () => Promise<void>): Promise<void> {
-  const eventfs = [process.execPath, '--import', preload('hanging-handlers'), EVENTFS_SCRIPT];
+  const eventfs = withPreload('hanging-handlers');
   const options = ['--source', 'none', '--transport', 'read', ...args];
   daemon = await startDaemon(options, mountPoint(), { eventfs });
   await work();

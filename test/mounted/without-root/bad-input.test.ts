@@ -10,7 +10,7 @@ import {
   hasSaid,
 } from '../../support/mount/daemon.js';
 import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
-import { EVENTFS_NODE, EVENTFS_SCRIPT, preload } from '../../support/project.js';
+import { EVENTFS_NODE, withPreload } from '../../support/project.js';
 import { suite } from '../../support/runner/suite.js';
 import { FUSERMOUNT, MISSING, asUser, findings, ownMountPoint } from './common.js';
 
@@ -105,7 +105,7 @@ refused('says what /dev/fuse lacks', async () => {
 
 refused('says that the kernel has no FUSE new enough', async () => {
   const path = mountPoint();
-  const old = [process.execPath, '--import', preload('old-kernel'), EVENTFS_SCRIPT];
+  const old = withPreload('old-kernel');
   const line = `${path}: the kernel has FUSE 7.23, but eventfs needs 7.31 (run Linux 5.4 or newer)`;
   await says(old, path, line, Exit.failed);
 });
