@@ -5,12 +5,20 @@
  * readdir offset that stays right while other processes create and unlink files. Every operation is
  * O(1), or O(log n) from a name or a position.
  *
- * A removed item leaves a hole. Holes at either end are removed at once, the rest when they
- * outnumber the items. An item costs its slot in two flat arrays and no object of its own, about 16
+ * A removed item leaves a hole. Holes at the end are removed at once, the rest when they are a
+ * third of the slots. An item costs its slot in two flat arrays and no object of its own, about 16
  * bytes. An index by name costs about 30 bytes an item more. It is made at the first lookup of a
  * name that is neither the first nor the last. Most queues change only at their ends and need none.
  */
 import { RecyclingMap } from '../shared/recycling-map.js';
+
+/** The most slots that a sequence keeps while it is empty: V8's arrays begin with as many. */
+const MOST_SLOTS_KEPT = 16;
+/**
+ * The least share of the slots that have an item. V8 frees the memory behind the end of an array
+ * that becomes shorter than half of its memory: the next items would have it made anew.
+ */
+const LEAST_SHARE = 2 / 3;
 
 /** An ordered list that can be addressed by position and by name. */
 export class Sequence<T> {
@@ -224,6 +232,10 @@ export class Sequence<T> {
     this.#positions = [];
     this.#items = [];
     this.#start = this.#size = 0;
+    this.#clearIndex();
+  }
+
+  #clearIndex(): void {
     if (this.nameOf === null) this.#index!.clear();
     else this.#index = null;
   }
@@ -265,20 +277,24 @@ export class Sequence<T> {
       this.#positions.pop();
     }
     while (this.#start < items.length && items[this.#start] === undefined) this.#start++;
-    if (this.#size === 0) this.clear();
-    else if (items.length > 32 && this.#size < items.length / 2) this.#compact();
+    const keepsMemory = items.length <= MOST_SLOTS_KEPT;
+    if (this.#size === 0 && keepsMemory) this.#clearIndex();
+    else if (this.#size === 0) this.clear();
+    else if (!keepsMemory && this.#size < items.length * LEAST_SHARE) this.#compact();
   }
 
+  /** Moves the items to the beginning of their arrays: new arrays would soon be garbage. */
   #compact(): void {
-    const positions: number[] = [];
-    const items: (T | undefined)[] = [];
-    for (let index = this.#start; index < this.#items.length; index++) {
-      if (this.#items[index] === undefined) continue;
-      positions.push(this.#positions[index]);
-      items.push(this.#items[index]);
+    const positions = this.#positions;
+    const items = this.#items;
+    let to = 0;
+    for (let from = this.#start; from < items.length; from++) {
+      const item = items[from];
+      if (item === undefined) continue;
+      positions[to] = positions[from];
+      items[to++] = item;
     }
-    this.#positions = positions;
-    this.#items = items;
+    positions.length = items.length = to;
     this.#start = 0;
   }
 }

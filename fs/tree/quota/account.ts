@@ -4,26 +4,10 @@ import { Errno, FsError } from '../../shared/errors.js';
 import { ITEMS, type Item } from '../../shared/quota-items.js';
 import { LINK_BYTES } from '../prices.js';
 import type { Bounds } from './bounds.js';
-import type { QuotaUsage } from './usage.js';
+import type { QuotaUsage, UsageTable } from './usage.js';
 
 /** The share of the mount's memory that root may use for open files beyond the mount's bound. */
 const RESERVE_SHARE = 1 / 16;
-
-/** The usages of all users and groups, as an account sees them. The ledger implements it. */
-export interface UsageTable {
-  /**
-   * Returns the present usage of the same user or group: another one, if the table has made one
-   * since it dropped `usage`; else `usage` itself, which the table takes in again.
-   */
-  find(usage: QuotaUsage): QuotaUsage;
-  /** Drops the usages that hold nothing. An account may still refer to them. */
-  forget(user: QuotaUsage, group: QuotaUsage): void;
-  /**
-   * Checks that `amount` more of an item fits in each of the usages, and counts a refusal.
-   * @throws FsError EDQUOT, or ENOSPC if the mount's bound refuses it
-   */
-  assertFits(usages: readonly QuotaUsage[], item: Item, amount: number): void;
-}
 
 /**
  * Charges one user together with one group: the usage of both and of the mount. A caller may keep
@@ -89,7 +73,11 @@ export class QuotaAccount implements EventQuota {
    */
   fits(events: number, bytes: number, heap: number): boolean {
     const memory = events * LINK_BYTES + heap;
-    return this.#all.every((usage) => usage.fitsAfter(events, bytes, memory));
+    return (
+      this.user.fitsAfter(events, bytes, memory) &&
+      this.group.fitsAfter(events, bytes, memory) &&
+      this.mount.fitsAfter(events, bytes, memory)
+    );
   }
 
   /**

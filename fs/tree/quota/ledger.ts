@@ -24,9 +24,9 @@ import {
   mostText,
   upperCase,
 } from '../../shared/status-lines.js';
-import { QuotaAccount, type UsageTable } from './account.js';
+import { QuotaAccount } from './account.js';
 import { type Bounds, DEFAULT_QUOTAS, NO_BOUNDS, type Quotas } from './bounds.js';
-import { QuotaUsage } from './usage.js';
+import { QuotaUsage, type UsageTable } from './usage.js';
 
 /** The most users and groups that `.status` lists. */
 const MOST_LISTED = 64;

@@ -2,7 +2,7 @@
 import { Errno, FsError } from '../../shared/errors.js';
 import { ASSERTS, broken } from '../../shared/invariant.js';
 import { ITEMS, type Item, type QuotaKind } from '../../shared/quota-items.js';
-import type { Bounds } from './bounds.js';
+import { type Bounds, copyOf } from './bounds.js';
 
 /** The amounts that one user, one group or the mount holds, and their bounds. */
 export class QuotaUsage {
@@ -18,13 +18,24 @@ export class QuotaUsage {
    * usage for the same id by now.
    */
   isForgotten = false;
+  #bounds: Bounds;
 
   constructor(
     readonly kind: QuotaKind,
     /** The uid or gid; 0 for the mount. */
     readonly id: number,
-    public bounds: Bounds,
-  ) {}
+    bounds: Bounds,
+  ) {
+    this.#bounds = copyOf(bounds);
+  }
+
+  get bounds(): Bounds {
+    return this.#bounds;
+  }
+
+  set bounds(bounds: Bounds) {
+    this.#bounds = copyOf(bounds);
+  }
 
   /** A name for messages, as in `uid 1000`. */
   get name(): string {
@@ -44,7 +55,7 @@ export class QuotaUsage {
    * @param memory bytes of memory, the price of the entries included
    */
   fits(events: number, bytes: number, memory: number): boolean {
-    const { bounds } = this;
+    const bounds = this.#bounds;
     return (
       (events <= 0 || this.events + events <= bounds.events) &&
       (bytes <= 0 || this.bytes + bytes <= bounds.bytes) &&
@@ -57,7 +68,7 @@ export class QuotaUsage {
    * not fit if even then more is held than the bound allows.
    */
   fitsAfter(events: number, bytes: number, memory: number): boolean {
-    const { bounds } = this;
+    const bounds = this.#bounds;
     return (
       this.events + events <= bounds.events &&
       this.bytes + bytes <= bounds.bytes &&
@@ -93,7 +104,7 @@ export class QuotaUsage {
 
   /** Checks whether `amount` more is within the bound. An amount of 0 or less always fits. */
   fitsItem(item: Item, amount: number): boolean {
-    return amount <= 0 || this[item] + amount <= this.bounds[item];
+    return amount <= 0 || this[item] + amount <= this.#bounds[item];
   }
 
   /**
@@ -101,7 +112,7 @@ export class QuotaUsage {
    * @param memory the read's price, in bytes
    */
   fitsRead(memory: number): boolean {
-    const { bounds } = this;
+    const bounds = this.#bounds;
     return this.reads < bounds.reads && this.memory + memory <= bounds.memory;
   }
 
@@ -121,10 +132,26 @@ export class QuotaUsage {
    * it.
    */
   refusal(item: Item, amount: number): FsError {
-    const why = `${this.name} holds ${this[item]} of ${this.bounds[item]} ${item}`;
+    const why = `${this.name} holds ${this[item]} of ${this.#bounds[item]} ${item}`;
     return new FsError(
       this.kind === 'mount' ? Errno.ENOSPC : Errno.EDQUOT,
       amount === 1 ? why : `${why}, and ${amount} more do not fit`,
     );
   }
+}
+
+/** The usages of all users and groups, as an account sees them. The ledger implements it. */
+export interface UsageTable {
+  /**
+   * Returns the present usage of the same user or group: another one, if the table has made one
+   * since it dropped `usage`; else `usage` itself, which the table takes in again.
+   */
+  find(usage: QuotaUsage): QuotaUsage;
+  /** Drops the usages that hold nothing. An account may still refer to them. */
+  forget(user: QuotaUsage, group: QuotaUsage): void;
+  /**
+   * Checks that `amount` more of an item fits in each of the usages, and counts a refusal.
+   * @throws FsError EDQUOT, or ENOSPC if the mount's bound refuses it
+   */
+  assertFits(usages: readonly QuotaUsage[], item: Item, amount: number): void;
 }
