@@ -30,7 +30,7 @@ export const NO_BOUNDS: Bounds = Object.fromEntries(
 /**
  * Copies bounds to an object that has the same hidden class as every other copy. Each event reads
  * some bounds for each queue. V8 allocates memory for each number that it reads from an object of
- * another class than it expects.
+ * another class than it expects (docs/decisions/141-no-garbage-for-a-delivery.md).
  */
 export function copyOf(bounds: Bounds): Bounds {
   const { directories, streams, reads, events, bytes, memory, filter_cost } = bounds;
