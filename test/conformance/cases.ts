@@ -56,7 +56,9 @@ const LINKS = group('link', {
     put a 1
     link a .stream = EEXIST
     link a .filter = EEXIST
-    link a head = EEXIST`,
+    link a head = EEXIST
+    link a ../other/head = EEXIST
+    link a ../other/tail = EEXIST`,
   'does not follow a symlink': `
     put a 1
     link head b = EPERM`,
@@ -202,9 +204,12 @@ const RENAME = group('rename', {
     put a 1
     put b 2
     rename a b 1 = EEXIST
+    rename a head 1 = EEXIST
     rename a c 1
     cat b = 2
-    cat c = 1`,
+    cat c = 1
+    rename c ../other/head 1 = EEXIST
+    rename c ../other/.filter 1 = EEXIST`,
   'with RENAME_EXCHANGE or RENAME_WHITEOUT is refused': `
     put a 1
     put b 2
@@ -285,6 +290,10 @@ const OPEN = group('open', {
     open 2 head w|creat|excl = EEXIST
     open 2 .filter w|creat|excl = EEXIST
     open 2 ../other w|creat|excl = EEXIST`,
+  'with O_CREAT is refused of head and tail while the queue is empty': `
+    open 1 head w|creat = EEXIST
+    open 1 tail w|creat|excl = EEXIST
+    names . = nothing`,
   'of nothing is refused': `
     open 1 none r = ENOENT
     open 1 none/a r = ENOENT
@@ -602,6 +611,7 @@ const DIRECTORIES = group('a directory', {
     mkdir a = EEXIST`,
   'is refused in a process directory, log/ and match/': `
     mkdir sub = EPERM
+    mkdir head = EEXIST
     mkdir ../log/sub = EPERM
     mkdir none/sub = ENOENT
     put a 1
@@ -691,6 +701,12 @@ const SPECIAL = group('mknod', {
     put f2 1
     mknod .stream ${FIFO} 0 = EEXIST
     mknod head ${FIFO} 0 = EEXIST`,
+  'is refused of head and tail, also while the queue is empty': `
+    mknod head ${FIFO} 0 = EEXIST
+    mknod tail ${SOCKET} 0 = EEXIST
+    mknod tail 100600 0 = EEXIST
+    mknod head 20600 259 = EEXIST
+    names . = nothing`,
   'is refused at the root and in log/': `
     mknod ../f ${FIFO} 0 = EPERM
     mknod ../f 100600 0 = EPERM
@@ -931,7 +947,7 @@ const SYMLINKS = group('symlinks', {
     unlink head
     names . = nothing`,
   'that point at each other are ELOOP': `
-    put tail 1 = EPERM
+    put tail 1 = EEXIST
     put a 1
     rename a tail = EPERM
     open 1 head r|nofollow = ELOOP`,

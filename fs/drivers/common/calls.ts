@@ -5,7 +5,7 @@
 import { Errno, FsError } from '../../shared/errors.js';
 import { XattrFlag } from '../../fuse/abi.js';
 import type { Caller } from '../../owners/owners.js';
-import type { Directory } from '../../tree/nodes/directory.js';
+import { type Directory, RESERVED } from '../../tree/nodes/directory.js';
 import type { Node } from '../../tree/nodes/node.js';
 
 /** The longest name, in bytes (f_namelen of statfs(2)). */
@@ -37,12 +37,13 @@ export function refuseLong(name: string): void {
 }
 
 /**
- * Checks that a name is free, for create, mknod, symlink and link. The kernel has checked it
- * before, but another process may have taken the name since.
+ * Checks that a name is free, for create, mknod, symlink and link. The kernel has looked it up
+ * before, but another process may have taken the name since, and no lookup finds a reserved one.
  * @param name bytes as characters
  * @throws FsError EEXIST
  */
 export function refuseTaken(directory: Directory, name: string): void {
+  if (directory.isReserved(name)) throw new FsError(Errno.EEXIST, RESERVED);
   if (directory.lookup(name) !== undefined)
     throw new FsError(Errno.EEXIST, 'the name exists already');
 }

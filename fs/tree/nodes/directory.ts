@@ -17,6 +17,9 @@ export interface Listing {
   add(ino: number, type: number, name: string, next: number): boolean;
 }
 
+/** The reason that goes with EEXIST for a name that no file of a user can have. */
+export const RESERVED = 'the name is reserved: head and tail lead to the ends of the queue';
+
 /** A directory. An operation that a class does not override fails with the documented errno. */
 export abstract class Directory extends Node {
   /**
@@ -31,6 +34,14 @@ export abstract class Directory extends Node {
   /** Returns the reason why `lookup` finds no child of that name, in words, for the trace. */
   whyNotFound(_name: string): string {
     return NOT_FOUND;
+  }
+
+  /**
+   * Returns whether the name is taken although no file has it now: the answer to each call that
+   * would make it is EEXIST.
+   */
+  isReserved(_name: string): boolean {
+    return false;
   }
 
   /**
@@ -109,9 +120,10 @@ export abstract class Directory extends Node {
   /**
    * mkdir(2).
    * @param _mode permissions
-   * @throws FsError EPERM unless a class overrides this
+   * @throws FsError EEXIST for a reserved name; EPERM unless a class overrides this
    */
-  mkdir(_name: string, _mode: number, _caller: Caller): Directory {
+  mkdir(name: string, _mode: number, _caller: Caller): Directory {
+    if (this.isReserved(name)) throw new FsError(Errno.EEXIST, RESERVED);
     throw new FsError(Errno.EPERM, 'mkdir works only in the root of the mount');
   }
 

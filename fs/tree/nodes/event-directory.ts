@@ -198,11 +198,6 @@ export abstract class EventDirectory
     if (this.queue.add(file)) file.position = this.queue.entries.nextPosition - 1;
   }
 
-  /** Returns whether the name is reserved: a user's file cannot have it. */
-  isReserved(name: string): boolean {
-    return name === 'head' || name === 'tail';
-  }
-
   /**
    * unlink(2). The names `head` and `tail` remove the event that they lead to.
    * @throws FsError ENOENT if no entry has the name, EPERM for a dot file and where `removeEntry`

@@ -159,10 +159,9 @@ export class ModelNamespace {
     if (node.target.kind !== 'directory' || node.target.directory === model.history)
       return refuse(Errno.EPERM);
     const { directory } = node.target;
-    const isReserved = name === 'head' || name === 'tail';
+    if (name === 'head' || name === 'tail') return refuse(Errno.EEXIST);
     const type = op === 'FUSE_SYMLINK' ? SYMLINK : op === 'FUSE_CREATE' ? REGULAR : mode & TYPE;
-    if (type === SYMLINK && isReserved) return refuse(Errno.EEXIST);
-    if (![SYMLINK, REGULAR, FIFO, SOCKET].includes(type) || isReserved) return refuse(Errno.EPERM);
+    if (![SYMLINK, REGULAR, FIFO, SOCKET].includes(type)) return refuse(Errno.EPERM);
     if (type === REGULAR && directory.refuses(1, 0)) return refuse(Errno.EDQUOT);
     const full = directory.account.refusal({ events: 1 });
     if (full !== 0) return refuse(full);
@@ -215,10 +214,10 @@ export class ModelNamespace {
     if (typeof this.find(node, name, null) !== 'number') return Errno.EEXIST;
     if (node.target.kind !== 'directory' || node.target.directory === this.model.history)
       return Errno.EPERM;
+    if (name === 'head' || name === 'tail') return Errno.EEXIST;
     if (old.target.kind !== 'entry') return Errno.EPERM;
     const { event } = old.target;
     if (event.links === 0) return Errno.ENOENT;
-    if (name === 'head' || name === 'tail') return Errno.EPERM;
     const { directory } = node.target;
     if (directory.refuses(1, event.text.length)) return Errno.EDQUOT;
     return directory.account.refusal({ events: 1, bytes: event.text.length });
@@ -286,7 +285,7 @@ export class ModelNamespace {
     const { history } = this.model;
     if (source.kind !== 'directory' || source.directory === history) return Errno.EPERM;
     if (target.kind !== 'directory' || target.directory === history) return Errno.EPERM;
-    if (newName === 'head' || newName === 'tail') return Errno.EPERM;
+    if (newName === 'head' || newName === 'tail') return isNoReplace ? Errno.EEXIST : Errno.EPERM;
     const file = source.directory.find(name);
     if (file === undefined)
       return typeof findIn(source.directory, name) === 'number' ? Errno.ENOENT : Errno.EPERM;

@@ -15,7 +15,7 @@ import {
   OwnAttributes,
   TYPE_MASK,
 } from '../attributes.js';
-import type { Directory } from '../directory.js';
+import { type Directory, RESERVED } from '../directory.js';
 import { DirectoryCharge } from './directory-charge.js';
 import { EventDirectory } from '../event-directory.js';
 import { EventFile } from '../event-file.js';
@@ -24,8 +24,6 @@ import { SpecialFile, SymlinkFile } from '../special-file.js';
 import { heapOf } from '../../../bus/event.js';
 
 const S_ISGID = 0o2000;
-
-const RESERVED = 'the name is reserved: head and tail lead to the ends of the queue';
 
 /** A directory of a user: the user puts files in, and is charged for all that it holds. */
 export abstract class WritableDirectory extends EventDirectory {
@@ -111,10 +109,15 @@ export abstract class WritableDirectory extends EventDirectory {
     this.#permitted = permitted;
   }
 
+  /** A symlink or file of such a name would lead readers elsewhere until the first event. */
+  override isReserved(name: string): boolean {
+    return name === 'head' || name === 'tail';
+  }
+
   /**
    * open(2) with O_CREAT. The file joins the end of the queue now, and streams take it once it is
    * closed.
-   * @throws FsError EPERM for a reserved name; EDQUOT or ENOSPC
+   * @throws FsError EDQUOT or ENOSPC
    */
   override create(name: string, mode: number, flags: number, caller: Caller): Handle {
     const file = this.#addFile(name, mode, caller);
@@ -125,7 +128,7 @@ export abstract class WritableDirectory extends EventDirectory {
 
   /**
    * mknod(2), bind(2). A regular file is an event; a FIFO or socket is not.
-   * @throws FsError EPERM for a device or a reserved name; EDQUOT or ENOSPC
+   * @throws FsError EPERM for a device; EDQUOT or ENOSPC
    */
   override mknod(name: string, mode: number, caller: Caller): Node {
     const type = mode & TYPE_MASK;
@@ -136,7 +139,6 @@ export abstract class WritableDirectory extends EventDirectory {
     }
     if (type !== FileType.fifo && type !== FileType.socket)
       throw new FsError(Errno.EPERM, 'mknod makes events, FIFOs and sockets here, but no devices');
-    this.#refuseReserved(name);
     const { uid, gid } = this.#ownersOfNew(caller);
     const id = this.context.newNodeId();
     return this.#addSpecial(new SpecialFile(id, this.lifetime, name, mode, uid, gid));
@@ -144,10 +146,9 @@ export abstract class WritableDirectory extends EventDirectory {
 
   /**
    * symlink(2).
-   * @throws FsError EEXIST for `head` and `tail`, also while the queue is empty; EDQUOT or ENOSPC
+   * @throws FsError EDQUOT or ENOSPC
    */
   override symlink(name: string, target: string, caller: Caller): Node {
-    if (this.isReserved(name)) throw new FsError(Errno.EEXIST, RESERVED);
     const { uid, gid } = this.#ownersOfNew(caller);
     const id = this.context.newNodeId();
     return this.#addSpecial(new SymlinkFile(id, this.lifetime, name, target, uid, gid));
@@ -166,10 +167,9 @@ export abstract class WritableDirectory extends EventDirectory {
 
   /**
    * Makes an empty written event and adds it to the end of the queue.
-   * @throws FsError EPERM for a reserved name; EDQUOT or ENOSPC
+   * @throws FsError EDQUOT or ENOSPC
    */
   #addFile(name: string, mode: number, caller: Caller): EventFile {
-    this.#refuseReserved(name);
     this.charge.assertEntryFits(1, 0, name.length + WRITTEN_EVENT_BYTES);
     const { context } = this;
     const { uid, gid } = this.#ownersOfNew(caller);
@@ -197,21 +197,15 @@ export abstract class WritableDirectory extends EventDirectory {
     return { uid, gid: (this.mode & S_ISGID) !== 0 ? this.gid : gid };
   }
 
-  /** @throws FsError EPERM if the name is reserved */
-  #refuseReserved(name: string): void {
-    if (this.isReserved(name)) throw new FsError(Errno.EPERM, RESERVED);
-  }
-
   /**
    * link(2). The event joins the end of this queue too; its bytes are not copied.
-   * @throws FsError EPERM for a special file or a reserved name; ENOENT if no queue holds the event
-   * any more; EDQUOT or ENOSPC
+   * @throws FsError EPERM for a special file; ENOENT if no queue holds the event any more; EDQUOT
+   * or ENOSPC
    */
   override link(name: string, node: Node): EventFile {
     if (!(node instanceof EventFile)) throw new FsError(Errno.EPERM, 'only events can be linked');
     const { event } = node;
     if (event.links === 0) throw new FsError(Errno.ENOENT, 'no queue holds the event any more');
-    this.#refuseReserved(name);
     this.charge.assertEntryFits(1, event.length, heapOf(name, event));
     const file = new EventFile(this.context.newNodeId(), this, name, event);
     // The queue may drop its oldest entry to make room, and that may be the only link to this
@@ -233,7 +227,7 @@ export abstract class WritableDirectory extends EventDirectory {
   override rename(name: string, to: Directory, newName: string, noReplace: boolean): void {
     if (!(to instanceof WritableDirectory))
       throw new FsError(Errno.EPERM, 'the target of a rename must be a process directory');
-    to.#refuseReserved(newName);
+    if (to.isReserved(newName)) throw new FsError(noReplace ? Errno.EEXIST : Errno.EPERM, RESERVED);
     const file = this.eventFile(name) ?? this.specials?.get(name);
     if (file === undefined) {
       if (this.lookup(name) === undefined)

@@ -120,11 +120,11 @@ files(
 files('refuses names and operations that it does not support', (kernel, own) => {
   assert.is(
     refusal(() => kernel.create(own, 'head')),
-    'EPERM',
+    'EEXIST',
   );
   assert.is(
     refusal(() => kernel.create(own, 'tail')),
-    'EPERM',
+    'EEXIST',
   );
   assert.is(
     refusal(() => kernel.mkdir('directory', {}, 0o755, own)),
