@@ -17,7 +17,10 @@ export const FUSE_ROOT_ID = 1;
 /** The smallest buffer that read(2) of /dev/fuse accepts, in bytes. */
 export const FUSE_MIN_READ_BUFFER = 8192;
 
-/** Opcodes of requests: enum fuse_opcode. */
+/**
+ * Opcodes of requests: enum fuse_opcode. A kernel sends the newest of them whatever version the
+ * daemon speaks, until one has got ENOSYS.
+ */
 export const Opcode = {
   FUSE_LOOKUP: 1,
   FUSE_FORGET: 2,
@@ -68,6 +71,8 @@ export const Opcode = {
   FUSE_REMOVEMAPPING: 49,
   FUSE_SYNCFS: 50,
   FUSE_TMPFILE: 51,
+  FUSE_STATX: 52, // 7.39
+  FUSE_COPY_FILE_RANGE_64: 53, // 7.45
 } as const;
 
 /**

@@ -3,8 +3,8 @@
  *
  * The session answers an opcode without a row with ENOSYS. The kernel then does not ask again, or
  * does the operation another way: FLUSH (eventfs has nothing to write back), ACCESS
- * (default_permissions), READDIRPLUS, LSEEK, COPY_FILE_RANGE, FALLOCATE, locks (the kernel keeps
- * them).
+ * (default_permissions), READDIRPLUS, LSEEK, COPY_FILE_RANGE, FALLOCATE, STATX (the kernel sends a
+ * GETATTR), locks (the kernel keeps them).
  *
  * OPENDIR must have a row: ENOSYS there turns directory caching on. FSYNC and FSYNCDIR must have
  * one: after ENOSYS the kernel returns 0 by itself, even for a dead owner's files

@@ -1,6 +1,6 @@
 /**
- * The flags of requests and replies by name: include/uapi/linux/fuse.h, open(2), access(2) and
- * poll(2).
+ * The flags of requests and replies by name: include/uapi/linux/fuse.h, open(2), access(2),
+ * statx(2) and poll(2).
  */
 import { constants } from 'node:fs';
 import { InitFlag, OpenFlag, RenameFlag, SetattrValid } from '../abi.js';
@@ -40,6 +40,8 @@ export const FSYNC_FLAGS: Flags = { FDATASYNC: 1 << 0 };
 export const OPEN_IN_FLAGS: Flags = { KILL_SUIDGID: 1 << 0 };
 export const ACCESS_MASK: Flags = { X_OK: 1, W_OK: 2, R_OK: 4 };
 export const POLL_FLAGS: Flags = { SCHEDULE_NOTIFY: 1 << 0 };
+export const STATX_FLAGS: Flags = { FORCE_SYNC: 0x2000, DONT_SYNC: 0x4000 };
+export const STATX_MASK: Flags = { BASIC_STATS: 0x7ff, BTIME: 0x800 };
 export const POLL_EVENTS: Flags = {
   POLLIN: 0x1,
   POLLPRI: 0x2,

@@ -16,6 +16,8 @@ import {
   OPEN_IN_FLAGS,
   ACCESS_MASK,
   POLL_FLAGS,
+  STATX_FLAGS,
+  STATX_MASK,
   POLL_EVENTS,
   INIT_FLAGS,
   openFlags,
@@ -78,8 +80,10 @@ const REQUEST: Readonly<Record<number, (fields: Fields) => string>> = {
   [Opcode.FUSE_FALLOCATE]: (f) =>
     `fh=${f.u64()} offset=${f.u64()} length=${f.u64()} mode=${f.u32()}`,
   [Opcode.FUSE_LSEEK]: (f) => `fh=${f.u64()} offset=${f.u64()} whence=${f.u32()}`,
-  [Opcode.FUSE_COPY_FILE_RANGE]: (f) =>
-    `fh_in=${f.u64()} off_in=${f.u64()} nodeid_out=${f.u64()} fh_out=${f.u64()} off_out=${f.u64()} len=${f.u64()}`,
+  [Opcode.FUSE_COPY_FILE_RANGE]: copying,
+  [Opcode.FUSE_COPY_FILE_RANGE_64]: copying,
+  [Opcode.FUSE_STATX]: (f) =>
+    `${ofHandle(f)} sx_flags=${f.flags(STATX_FLAGS)} sx_mask=${f.flags(STATX_MASK)}`.trimStart(),
 };
 
 /** The requests whose node is the parent directory of a name in the request. */
@@ -156,6 +160,10 @@ function closing(f: Fields): string {
 
 function creating(f: Fields): string {
   return `flags=${openFlags(f)} mode=${f.octal()} umask=${f.octal()} open_flags=${f.flags(OPEN_IN_FLAGS)} ${f.name()}`;
+}
+
+function copying(f: Fields): string {
+  return `fh_in=${f.u64()} off_in=${f.u64()} nodeid_out=${f.u64()} fh_out=${f.u64()} off_out=${f.u64()} len=${f.u64()}`;
 }
 
 function locking(f: Fields): string {

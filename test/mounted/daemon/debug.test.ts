@@ -97,6 +97,35 @@ requests('shows the reason of an EPERM of mkdir(2)', async () => {
   await ended(daemon);
 });
 
+/** Calls whose requests the kernel sends once, until one has got ENOSYS. */
+const RARE_CALLS = `
+import fcntl, os, sys
+def attempt(call, *arguments):
+    try: call(*arguments)
+    except OSError: pass
+a, b = (os.open(name, os.O_RDWR | os.O_CREAT) for name in ('a', 'b'))
+os.write(a, b'text')
+attempt(os.copy_file_range, a, b, 4, 0)
+attempt(os.posix_fallocate, a, 0, 8)
+attempt(os.lseek, a, 0, os.SEEK_HOLE)
+attempt(fcntl.ioctl, a, 0x5401, bytes(64))
+attempt(fcntl.flock, a, fcntl.LOCK_EX)
+attempt(os.open, '.', os.O_TMPFILE | os.O_RDWR)
+attempt(os.access, 'a', os.X_OK)
+`;
+
+requests('has the name of every opcode that the kernel sends', async () => {
+  const daemon = await startDaemon([...NONE, '--debug=requests']);
+  const own = join(daemon.path, `${process.pid}.rare`);
+  mkdirSync(own);
+  // stat(1) asks for the time of birth, by statx(2).
+  const script = `cd ${own} && python3 -c "$0" && stat -c %W a . && sync -f a`;
+  const { code, err } = await run(['sh', '-c', script, RARE_CALLS]);
+  assert.is(code, 0, err);
+  rmdirSync(own);
+  for (const each of await ended(daemon)) assert.not.match(each, / opcode-/);
+});
+
 requests('shows a blocked read when it is parked and when it is answered', async () => {
   const daemon = await startDaemon([...NONE, '--debug=requests']);
   const reader = await Reader.on(`${daemon.path}/stream`);

@@ -73,6 +73,18 @@ line('has the opcode, the node, the names of the flags, and the caller', () => {
       described('FUSE_BATCH_FORGET', words(2, 0, 3, 0, 1, 0, 4, 0, 2, 0)),
       'BATCH_FORGET count=2 3*1 4*2 pid=4711 uid=1000',
     ],
+    [
+      described('FUSE_STATX', words(0, 0, 0, 0, 0x2000, 0xfff)),
+      'STATX node=5 sx_flags=FORCE_SYNC sx_mask=BASIC_STATS|BTIME pid=4711 uid=1000',
+    ],
+    [
+      described('FUSE_STATX', words(1, 0, 7, 0, 0, 0x7ff)),
+      'STATX node=5 fh=7 sx_flags=0 sx_mask=BASIC_STATS pid=4711 uid=1000',
+    ],
+    [
+      described('FUSE_COPY_FILE_RANGE_64', words(7, 0, 0, 0, 6, 0, 8, 0, 0, 0, 100, 0, 0, 0)),
+      'COPY_FILE_RANGE_64 node=5 fh_in=7 off_in=0 nodeid_out=6 fh_out=8 off_out=0 len=100 pid=4711 uid=1000',
+    ],
     [described('FUSE_INTERRUPT', words(1040, 0)), 'INTERRUPT of=#1040 pid=4711 uid=1000'],
     [
       described('FUSE_POLL', words(7, 0, 8, 0, 1, 0x41)),

@@ -331,6 +331,12 @@ static void opcodes(void)
 #if SINCE(37)
 	VALUE(FUSE_TMPFILE);
 #endif
+#if SINCE(39)
+	VALUE(FUSE_STATX);
+#endif
+#if SINCE(45)
+	VALUE(FUSE_COPY_FILE_RANGE_64);
+#endif
 }
 
 static void constants(void)
