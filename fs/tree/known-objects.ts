@@ -144,6 +144,15 @@ export abstract class KnownObjects {
   }
 
   /**
+   * Does the same as `chargeOpen` for an open directory, which needs no memory.
+   * @returns undefined if a quota refuses the charge
+   */
+  tryChargeDirectory(node: Directory, { uid, gid }: Caller): QuotaAccount | undefined {
+    const account = this.ledger.account(uid, gid);
+    return account.tryChargeOpen(node.openHeap) ? account : undefined;
+  }
+
+  /**
    * Enters an open file into the table, under the number by which the kernel will call it
    * (fuse_open_out.fh).
    * @param handle the open file

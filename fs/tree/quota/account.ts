@@ -6,9 +6,6 @@ import { LINK_BYTES } from '../prices.js';
 import type { Bounds } from './bounds.js';
 import type { QuotaUsage, UsageTable } from './usage.js';
 
-/** The share of the mount's memory that root may use for open files beyond the mount's bound. */
-const RESERVE_SHARE = 1 / 16;
-
 /**
  * Charges one user together with one group: the usage of both and of the mount. A caller may keep
  * it for long: the ledger drops a usage that holds nothing, and the account finds the ledger's
@@ -195,24 +192,27 @@ export class QuotaAccount implements EventQuota {
   }
 
   /**
-   * Charges the memory of an open file. Root may exceed the mount's bound by a reserve, so that it
-   * can look into the mount after others have used up the mount's memory.
+   * Charges the memory of an open file. It may take the user's reserve, so that a user whose memory
+   * is used up can look into the mount, and root that of the mount.
    * @param heap the open file's price, in bytes
    * @returns false, with nothing charged, if a quota refuses it
    */
   tryChargeOpen(heap: number): boolean {
     // Each open(2) comes here: this is faster than an item that is looked up by its name.
     if (this.tryCharge(0, 0, heap)) return true;
-    const { memory, bounds } = this.mount;
-    const most = this.uid === 0 ? bounds.memory * (1 + RESERVE_SHARE) : bounds.memory;
-    if (
-      memory + heap > most ||
-      !this.user.fitsItem('memory', heap) ||
-      !this.group.fitsItem('memory', heap)
-    )
-      return false;
+    if (!this.fitsForReading(heap)) return false;
     this.forceChargeItem('memory', heap);
     return true;
+  }
+
+  /** Checks whether memory that a reader needs fits, with the reserve. */
+  fitsForReading(heap: number): boolean {
+    const [user, group, mount] = this.#all;
+    return (
+      user.fitsReserve(heap) &&
+      group.fitsReserve(heap) &&
+      (user.id === 0 ? mount.fitsReserve(heap) : mount.fitsItem('memory', heap))
+    );
   }
 
   /** Throws the error of `chargeItem` for an amount that does not fit. */

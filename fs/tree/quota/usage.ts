@@ -4,6 +4,12 @@ import { ASSERTS, broken } from '../../shared/invariant.js';
 import { ITEMS, type Item, type QuotaKind } from '../../shared/quota-items.js';
 import { type Bounds, copyOf } from './bounds.js';
 
+/**
+ * The share of a bound on memory by which open files may exceed it: a user can read what holds the
+ * memory, and so free it. Of the mount's memory the share is root's.
+ */
+const RESERVE_SHARE = 1 / 16;
+
 /** The amounts that one user, one group or the mount holds, and their bounds. */
 export class QuotaUsage {
   directories = 0;
@@ -105,6 +111,11 @@ export class QuotaUsage {
   /** Checks whether `amount` more is within the bound. An amount of 0 or less always fits. */
   fitsItem(item: Item, amount: number): boolean {
     return amount <= 0 || this[item] + amount <= this.#bounds[item];
+  }
+
+  /** Checks whether memory for reading is within the bound and its reserve. */
+  fitsReserve(memory: number): boolean {
+    return this.memory + memory <= this.bounds.memory * (1 + RESERVE_SHARE);
   }
 
   /**

@@ -17,6 +17,7 @@ import { killClients } from '../../support/clients/clients.js';
 import { childrenNamed } from '../../support/clients/fault.js';
 import { Watcher } from '../../support/clients/watcher.js';
 import { OWN_MOUNTS, enter } from '../../support/mount/apart.js';
+import { configured } from '../../support/mount/config.js';
 import {
   Shell,
   hasSaid,
@@ -27,6 +28,7 @@ import {
   until,
   within,
 } from '../../support/mount/daemon.js';
+import { AS_NOBODY, NOBODY } from '../../support/mount/other-user.js';
 import { sideBySide, suite } from '../../support/runner/suite.js';
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
 import {
@@ -258,6 +260,33 @@ outliving('is a directory of --sticky, which the daemon that serves owns', async
   await until(() => childrenOf(guarded.pid).length === 1, 'the old daemon did not end');
   await check();
   assert.is(await guarded.stop(), 0);
+});
+
+outliving('is what a user lists whose memory is used up', async () => {
+  const bound = configured('[quota.uid.default]\nmemory = "256 KiB"\n');
+  const guarded = await startDaemon(['--guard', ...bound]);
+  const user = new Shell([...AS_NOBODY, 'bash']);
+  const { path } = guarded;
+  await user.run(`cd ${path}; mkdir $$; cd $$; echo text > file`);
+  await user.run(`for i in {1..120}; do exec {fd}<file; done; exec 9<${path}`);
+  const held = async (): Promise<string> =>
+    /memory=\d+/.exec((await statusOf(path, `QUOTA_UID_${NOBODY}`)) ?? '')?.[0] ?? 'nothing';
+  const full = await held();
+  const lists = async (): Promise<void> => {
+    assert.match((await user.run('cat file')).out, 'Disk quota exceeded');
+    assert.is((await user.run('ls .')).out, 'file\n');
+    const names = `${user.pid}\nlog\nmatch\npublish\n`;
+    assert.is((await user.run(`ls ${path}`)).out, names);
+    const ofDescriptor = 'import os; print(*sorted(os.listdir(9)), sep="\\n")';
+    assert.is((await user.run(`python3 -c '${ofDescriptor}'`)).out, names);
+    assert.is(await held(), full);
+  };
+  await lists();
+  await killDaemon(path);
+  await lists();
+  await user.kill();
+  await until(async () => (await held()) === 'nothing', 'something stays charged');
+  await guarded.stop();
 });
 
 outliving.run();

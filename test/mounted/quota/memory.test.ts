@@ -193,7 +193,6 @@ const FLOODS = [
   'symlink',
   'mkdir',
   'open',
-  'opendir',
   'stream',
   'match',
   'filter',
@@ -252,6 +251,34 @@ for (const uid of [0, NOBODY]) {
     300_000,
   );
 }
+
+/** A directory can be listed even if its user may hold nothing more. */
+memory(
+  'with a heap of 64 MiB suffices for open directories that no account can be charged for',
+  async () => {
+    const daemon = await start({ NODE_OPTIONS: '--max-old-space-size=64' });
+    const [most, before] = [held(daemon, 'MOST_MEMORY'), rssOf(daemon)];
+    const floods = [NOBODY, NOBODY - 1].map((uid) => Flood.of('opendir', daemon, uid, 50_000));
+    for (const flood of floods) {
+      const { made, errors } = await flood.made();
+      assert.ok(made > 100, `only ${made} were made`);
+      assert.ok(
+        errors.every((error) => error === 'EMFILE'),
+        errors.join(' '),
+      );
+    }
+    const memory = held(daemon, 'MEMORY');
+    assert.ok(memory <= most, `${memory} of ${most}`);
+    const grown = rssOf(daemon) - before;
+    assert.ok(grown <= 2 * memory + 32 * MIB, `${grown} bytes more for ${memory}`);
+    for (const uid of [NOBODY, NOBODY - 2])
+      assert.is((await run([...as(uid), 'ls', daemon.path])).code, 0);
+    for (const flood of floods) await flood.kill();
+    await until(() => held(daemon, 'MEMORY') < MIB, 'memory stays charged', 20_000);
+    await daemon.stop();
+  },
+  120_000,
+);
 
 memory(
   'is freed within 5 s of idleness after the death of 16 users with 60 MB each',

@@ -268,9 +268,12 @@ export class MemoryKernel extends MemoryConnection {
     this.release(fh, 'FUSE_RELEASEDIR');
   }
 
-  /** Makes one getdents64(2), with the entries that fit `size` bytes. */
-  readdir(fh: number, offset = 0, size = 4096): DirectoryEntry[] {
-    const body = this.ask('FUSE_READDIR', 0, encode('fuse_read_in', { fh, offset, size }));
+  /**
+   * Makes one getdents64(2), with the entries that fit `size` bytes.
+   * @param nodeid the directory's: the daemon needs it if the directory is open without a charge
+   */
+  readdir(fh: number, offset = 0, size = 4096, nodeid = 0): DirectoryEntry[] {
+    const body = this.ask('FUSE_READDIR', nodeid, encode('fuse_read_in', { fh, offset, size }));
     assert.ok(body.length <= size);
     const entries: DirectoryEntry[] = [];
     for (let at = 0; at < body.length;) {
@@ -341,13 +344,13 @@ export class MemoryKernel extends MemoryConnection {
    * Returns the names in a directory without `.` and `..`, as `ls -f` shows them.
    * @param size the buffer of each getdents64(2), in bytes
    */
-  names(nodeid: number, size = 4096): string[] {
-    const fh = this.opendir(nodeid);
+  names(nodeid: number, size = 4096, by: By = {}): string[] {
+    const fh = this.opendir(nodeid, by);
     const names: string[] = [];
     for (
-      let got = this.readdir(fh, 0, size);
+      let got = this.readdir(fh, 0, size, nodeid);
       got.length > 0;
-      got = this.readdir(fh, got[got.length - 1].off, size)
+      got = this.readdir(fh, got[got.length - 1].off, size, nodeid)
     ) {
       names.push(...got.map(({ name }) => name).filter((name) => name !== '.' && name !== '..'));
     }

@@ -48,8 +48,9 @@ export abstract class ChargedFile {
    */
   protected assertRestFits(room: number): void {
     const { account } = this;
-    if (room <= MAX_EVENT_BYTES && account !== null && !account.fitsItem('memory', MAX_EVENT_BYTES))
-      account.chargeItem('memory', MAX_EVENT_BYTES);
+    if (room > MAX_EVENT_BYTES || account === null) return;
+    if (account.fitsItem('memory', MAX_EVENT_BYTES)) return;
+    if (!account.fitsForReading(MAX_EVENT_BYTES)) account.chargeItem('memory', MAX_EVENT_BYTES);
   }
 
   /** The number of bytes that the handle keeps of a partly read record. */

@@ -4,6 +4,7 @@ import { HANDLE_BYTES, LINK_BYTES, specialHeap } from '../../../../fs/tree/price
 import { refusal } from '../../../support/memory/connection.js';
 import { cstring } from '../../../support/memory/kernel.js';
 import { suite } from '../../../support/runner/suite.js';
+import { encode } from '../../fuse/structs.js';
 import { S_IFIFO, accountsOf, fileOf, ownDirectory, withQuotas } from './ledger.js';
 
 const quota = suite('a quota');
@@ -25,7 +26,6 @@ quota(
       () => kernel.link(node, own, 'more'),
       () => kernel.rename(own, 'file', own, 'longer'),
       () => kernel.open(node, 0, by),
-      () => kernel.opendir(own, by),
       () => kernel.open(kernel.walk('stream'), 0, by),
       () => kernel.open(kernel.lookup(own, '.status').nodeid, 0, by),
       () => kernel.mkdir('second', user),
@@ -43,6 +43,14 @@ quota(
       assert.is(refusal(attempt), 'EDQUOT', String(attempt));
       assert.equal(accountsOf(kernel), full);
     }
+    // A listing needs no quota: it shows what to remove.
+    const names = kernel.names(own, 4096, by);
+    assert.equal(names, ['file']);
+    const uncharged = kernel.opendir(own, by);
+    kernel.ask('FUSE_FSYNCDIR', own, encode('fuse_fsync_in', { fh: uncharged }));
+    assert.equal(accountsOf(kernel), full);
+    kernel.releasedir(uncharged);
+    assert.equal(accountsOf(kernel), full);
     kernel.release(open[0]);
     kernel.release(open[1], 'FUSE_RELEASEDIR');
     kernel.rename(own, 'file', own, 'longer');
@@ -83,6 +91,29 @@ quota("of memory counts a symlink's target through renames until it is removed o
   kernel.rename(own, 'a', theirs, 'a');
   for (const name of kernel.names(theirs)) kernel.unlink(theirs, name);
   assert.equal(accountsOf(kernel), empty);
+  kernel.close();
+});
+
+quota('of memory has a reserve for those who read, which nothing else may take', () => {
+  const most = ownDirectory + fileOf('file') + 64 * HANDLE_BYTES;
+  const { kernel, user, own } = withQuotas({ memory: most });
+  const by = { uid: user.uid, gid: user.gid };
+  const node = kernel.make(own, 'file', 'text');
+  for (let n = 0; n < 64; n++) kernel.open(node, 0, by);
+  assert.is(kernel.tree.ledger.account(user.uid, user.gid).fitsItem('memory', 1), false);
+  const open = kernel.open(node, 0, by);
+  assert.is(kernel.read(open, 100).toString(), 'text');
+  const status = kernel.open(kernel.lookup(own, '.status').nodeid, 0, by);
+  assert.match(kernel.read(status, 4096).toString(), /^PENDING=1$/m);
+  assert.is(
+    refusal(() => kernel.make(own, 'more', '')),
+    'EDQUOT',
+  );
+  const reserve = [];
+  const another = () => reserve.push(kernel.open(node, 0, by));
+  while (refusal(another) === 'none') continue;
+  assert.is(refusal(another), 'EDQUOT');
+  assert.ok(reserve.length > 0 && reserve.length <= 4, `${reserve.length}`);
   kernel.close();
 });
 

@@ -12,6 +12,7 @@ import {
   streamPrice,
   textHeap,
 } from '../../../../fs/tree/prices.js';
+import { UNCHARGED } from '../../../../fs/drivers/devfuse/handlers/directories.js';
 import { StreamHandle } from '../../../../fs/tree/streams/stream-handle.js';
 import type { ProcessDirectory } from '../../../../fs/tree/nodes/process-directory.js';
 import { WrittenEvent } from '../../../../fs/tree/written/written-event.js';
@@ -283,6 +284,7 @@ export class World {
   #opendir(nodeid: number, other: number): void {
     const by = byOf(other);
     const fh = this.kernel.opendir(nodeid, by);
+    if (fh === UNCHARGED) return this.kernel.releasedir(fh);
     this.others.set(fh, 'directory');
     this.costs.set(fh, { by, held: () => ({ memory: HANDLE_BYTES }) });
   }
