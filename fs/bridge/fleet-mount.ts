@@ -9,8 +9,9 @@ import { closeSync, constants, openSync, write as writeWithCallback } from 'node
 import { lstat, mkdir, readdir, rmdir, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { DaemonEndedError, UserError, isSystemError } from '../shared/errors.js';
+import { type DaemonEndedError, UserError, isSystemError } from '../shared/errors.js';
 import type { Logger } from '../shared/log/logger.js';
+import { daemonEnded, tellsOfEnd } from '../client/ended.js';
 import { MKDIR_HINTS } from '../client/own-directory.js';
 import { PUBLISH_HINTS } from '../client/publish-hints.js';
 import { EventStream } from '../client/events/stream.js';
@@ -18,7 +19,6 @@ import { parseEvent, tellsOfLoss } from '../client/events/text.js';
 import { Filter } from '../uevent/filter/filter.js';
 import { EMPTY_LINE } from '../uevent/records.js';
 import { inTime } from '../shared/in-time.js';
-import { tellsOfEnd } from './ended.js';
 import { MountIdentity } from './mount-identity.js';
 import { MountWork } from './mount-work.js';
 import { lossWithHost, recordWithHost } from './protocol/payload.js';
@@ -81,7 +81,7 @@ export class FleetMount {
   }
 
   #ended(): DaemonEndedError {
-    return new DaemonEndedError(`${this.path}: its daemon has ended (mount it again)`);
+    return daemonEnded(this.path, 'mount it again');
   }
 
   /** Whether so much waits for the daemon that no more events should come. */

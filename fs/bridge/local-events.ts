@@ -7,13 +7,13 @@
  */
 import { closeSync, constants, openSync, read, statSync } from 'node:fs';
 import { readFile, readlink, rmdir } from 'node:fs/promises';
+import { daemonEnded, tellsOfEnd } from '../client/ended.js';
 import { makeOwnDirectory } from '../client/own-directory.js';
 import { parseStatus } from '../client/status.js';
 import { type EventText, parseEvent, tellsOfLoss } from '../client/events/text.js';
 import { dropOthers } from '../client/events/files.js';
-import { DaemonEndedError, isSystemError } from '../shared/errors.js';
+import { type DaemonEndedError, isSystemError } from '../shared/errors.js';
 import { inTime } from '../shared/in-time.js';
-import { tellsOfEnd } from './ended.js';
 import { MountIdentity } from './mount-identity.js';
 import type { Filter } from '../uevent/filter/filter.js';
 import { recordEnd, skipLineEnds } from '../uevent/records.js';
@@ -89,7 +89,7 @@ export class LocalEvents {
   }
 
   #ended(): DaemonEndedError {
-    return new DaemonEndedError(`${this.mount}: its daemon has ended (mount it again)`);
+    return daemonEnded(this.mount, 'mount it again');
   }
 
   #take(length: number): void {

@@ -4,6 +4,7 @@ import { accessSync, readlinkSync, realpathSync, statfsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { UsageError, isSystemError } from '../shared/errors.js';
 import { MOUNT_TYPE, mountedAt } from '../shared/kernel/mountinfo.js';
+import { tellsOfDaemonEnd } from './ended.js';
 
 /** How long a mount may take to answer statfs(2). */
 const PROBE_TIMEOUT_MS = 2000;
@@ -50,8 +51,7 @@ export async function probe(path: string): Promise<'alive' | 'stale' | 'stuck' |
   try {
     statfsSync(path);
   } catch (error) {
-    if (['ENOTCONN', 'ECONNABORTED', 'ECANCELED'].some((code) => isSystemError(error, code)))
-      return 'stale';
+    if (tellsOfDaemonEnd(error)) return 'stale';
   }
   return 'alive';
 }

@@ -15,7 +15,7 @@
  *                                              STANDBY 0|1, REFUSED <name>, UNKNOWN <message>
  */
 import { ReadableWatch, receiveMessage, sendMessage } from '#native';
-import { UserError, isSystemError } from '../shared/errors.js';
+import { UserError, codeOf, isSystemError } from '../shared/errors.js';
 import type { Logger } from '../shared/log/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
 import { Descriptors } from './descriptors.js';
@@ -180,7 +180,7 @@ export class Guardian implements Holder {
       sendMessage(this.socket, text, fd, false);
     } catch (error) {
       if (!isSystemError(error)) throw error;
-      if (NO_ROOM.has(error.code)) return false;
+      if (NO_ROOM.has(codeOf(error))) return false;
       this.#lost();
     }
     return true;

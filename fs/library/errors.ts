@@ -1,5 +1,5 @@
 /** The errors of the library. */
-import { type SystemError, errnoText } from '../shared/errors.js';
+import { type SystemError, codeOf, errnoText } from '../shared/errors.js';
 
 /**
  * The reason of an {@link EventfsError}:
@@ -61,10 +61,11 @@ export function refused(
   subject: string,
   hints: Readonly<Record<string, string>> = {},
 ): EventfsError {
-  const hint = hints[error.code];
+  const code = codeOf(error);
+  const hint = hints[code];
   return new EventfsError(
     'REFUSED',
     `${subject}: ${errnoText(error.errno)}${hint === undefined ? '' : ` (${hint})`}`,
-    { errno: error.code, cause: error },
+    { errno: code, cause: error },
   );
 }

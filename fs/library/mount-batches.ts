@@ -1,12 +1,13 @@
 /** The events of a mount: a stream that the daemon filters, read in a thread of its own. */
 import { constants } from 'node:fs';
+import { tellsOfEnd } from '../client/ended.js';
 import { canShare, sharedStream } from '../client/events/stream.js';
 import { type EventText, records } from '../client/events/text.js';
 import { MKDIR_HINTS, WRITE_HINTS } from '../client/own-directory.js';
 import { isSystemError } from '../shared/errors.js';
 import type { Filter as ParsedFilter } from '../uevent/filter/filter.js';
 import { EventfsError, refused } from './errors.js';
-import { daemonEnded, findMount, inTime, startThread, tellsOfEnd } from './mounted.js';
+import { daemonEnded, findMount, inTime, startThread } from './mounted.js';
 import type { EventBatches } from './subscription.js';
 
 /** The most bytes of one read: several events of the largest size. */

@@ -7,17 +7,7 @@ import { inTime as waitInTime } from '../shared/in-time.js';
 import { EventfsError, refused } from './errors.js';
 
 /** How long a daemon may take for one answer, in ms. */
-export const ANSWER_TIMEOUT_MS = 2000;
-
-/** The errnos of a mount whose daemon has ended. */
-const ENDED = new Set(['ECONNABORTED', 'ECANCELED', 'ENOTCONN', 'ESTALE']);
-
-/**
- * Returns whether a system call failed with one of the errnos of a mount whose daemon has ended.
- */
-export function tellsOfEnd(error: { readonly code: string }): boolean {
-  return ENDED.has(error.code);
-}
+const ANSWER_TIMEOUT_MS = 2000;
 
 /** Returns the error of a stream whose daemon has ended. */
 export function daemonEnded(path: string): EventfsError {

@@ -2,6 +2,7 @@
 import { constants } from 'node:fs';
 import { inspect } from 'node:util';
 import type { CallThread } from '#native';
+import { tellsOfEnd } from '../client/ended.js';
 import { PUBLISH_HINTS } from '../client/publish-hints.js';
 import { isSystemError } from '../shared/errors.js';
 import { DEFAULT_DIRECTORY } from '../shared/kernel/mountinfo.js';
@@ -9,7 +10,7 @@ import { MAX_EVENT_BYTES } from '../uevent/text.js';
 import { onAbort } from './abort.js';
 import { checkOptions } from './check-options.js';
 import { EventfsError, refused } from './errors.js';
-import { daemonEnded, findMount, inTime, startThread, tellsOfEnd } from './mounted.js';
+import { daemonEnded, findMount, inTime, startThread } from './mounted.js';
 
 /** How long the daemon may take for one write, in ms. */
 const WRITE_TIMEOUT_MS = 10_000;

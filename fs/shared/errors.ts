@@ -5,8 +5,8 @@
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 
-/** Linux's error numbers by name, as positive numbers. */
-export const Errno = constants.errno;
+/** Linux's error numbers by name, as positive numbers. Node's table lacks ETOOMANYREFS. */
+export const Errno = { ...constants.errno, ETOOMANYREFS: 109 };
 
 // Reversed, so that the first of two names for one number remains: EAGAIN, not EWOULDBLOCK.
 const nameOf = new Map(
@@ -43,11 +43,19 @@ export const NOT_FOUND = 'no entry has this name';
 
 /** The error of a failed system call, as the addon and Node throw it. */
 export interface SystemError extends Error {
-  /** The errno's name, as in `ENOENT`. */
+  /** The errno's name, as in `ENOENT`, if libuv knows it: see {@link codeOf}. */
   readonly code: string;
   readonly errno: number;
   /** The name of the system call. */
   readonly syscall: string;
+}
+
+/**
+ * Returns the errno's name, as in `ENOENT`. libuv lacks some errnos, such as EDQUOT and ESTALE: the
+ * `code` of their errors is `Unknown system error -122`.
+ */
+export function codeOf(error: SystemError): string {
+  return error.code.startsWith('E') ? error.code : errnoName(Math.abs(error.errno));
 }
 
 /**
@@ -60,9 +68,15 @@ export function isSystemError(error: unknown, code?: string): error is SystemErr
     error instanceof Error &&
     'syscall' in error &&
     'code' in error &&
-    (code === undefined || error.code === code)
+    (code === undefined || codeOf(error as SystemError) === code)
   );
 }
+
+/** The messages of errnos that libuv lacks and that a user may meet. */
+const MESSAGES: ReadonlyMap<number, string> = new Map([
+  [Errno.EDQUOT, 'disk quota exceeded'],
+  [Errno.ESTALE, 'stale file handle'],
+]);
 
 /**
  * Returns the message of an errno (strerror(3)), as in `Permission denied`.
@@ -70,7 +84,9 @@ export function isSystemError(error: unknown, code?: string): error is SystemErr
  * @param errno positive or negative
  */
 export function errnoText(errno: number): string {
-  const text = getSystemErrorMap().get(-Math.abs(errno))?.[1] ?? errnoName(Math.abs(errno));
+  const positive = Math.abs(errno);
+  const known = getSystemErrorMap().get(-positive)?.[1] ?? MESSAGES.get(positive);
+  const text = known ?? errnoName(positive);
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
@@ -96,7 +112,7 @@ export class UserError extends Error {
     subject: string,
     hints: Readonly<Record<string, string>> = {},
   ): UserError {
-    const hint = hints[error.code];
+    const hint = hints[codeOf(error)];
     return new UserError(
       `${subject === '' ? "''" : subject}: ${errnoText(error.errno)}${hint === undefined ? '' : ` (${hint})`}`,
       true,

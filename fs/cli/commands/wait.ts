@@ -1,6 +1,6 @@
 /** `eventfs wait`: waits for one event, or until a time-out. */
 import { isatty } from 'node:tty';
-import { DaemonEndedError } from '../../shared/errors.js';
+import { daemonEnded } from '../../client/ended.js';
 import { devices } from '../devices.js';
 import { EventStream } from '../../client/events/stream.js';
 import { type EventText, parseFilter, tellsOfLoss } from '../../client/events/text.js';
@@ -52,8 +52,7 @@ export async function wait(filterText: string, options: WaitOptions): Promise<vo
     const outcome = await Promise.race([unread, late, firstOf(stream)]);
     if (outcome === 'late') process.exitCode = ExitCode.failed;
     else if (outcome === 'unread') process.exitCode = ExitCode.systemCall;
-    else if (outcome === 'ended')
-      throw new DaemonEndedError(`${options.mount}: its daemon has ended (try eventfs doctor)`);
+    else if (outcome === 'ended') throw daemonEnded(options.mount, 'try eventfs doctor');
   } finally {
     clearTimeout(timer);
     stream.close();

@@ -6,6 +6,7 @@ import type { Filter } from '../../uevent/filter/filter.js';
 import { isSystemError } from '../../shared/errors.js';
 import { type EventText, records, tellsOfLoss } from './text.js';
 import { dropOthers } from './files.js';
+import { tellsOfEnd } from '../ended.js';
 import { makeOwnDirectory } from '../own-directory.js';
 
 const READ_BYTES = 1024 * 1024;
@@ -164,11 +165,7 @@ export function readSome(fd: number, buffer: Buffer): number {
     return readSync(fd, buffer);
   } catch (error) {
     if (isSystemError(error, 'EAGAIN') || isSystemError(error, 'EINTR')) return -1;
-    // the daemon is dead, or the directory was removed
-    if (
-      ['ECONNABORTED', 'ECANCELED', 'ENOTCONN', 'ESTALE'].some((code) => isSystemError(error, code))
-    )
-      return 0;
+    if (tellsOfEnd(error)) return 0;
     throw error;
   }
 }

@@ -8,11 +8,9 @@ import type { Logger } from '../../shared/log/logger.js';
 /** The delay before the next attempt. */
 const RETRY_MS = 100;
 
-/** unix(7): too many descriptors of one user are in flight. Node has no name for this errno. */
-const ETOOMANYREFS = 109;
 /** The errnos of a shortage. */
 const SHORTAGES: ReadonlySet<number> = new Set([
-  ETOOMANYREFS,
+  Errno.ETOOMANYREFS, // unix(7): too many descriptors of one user are in flight
   Errno.EMFILE,
   Errno.ENFILE,
   Errno.ENOBUFS,

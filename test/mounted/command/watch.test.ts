@@ -1,7 +1,7 @@
 /** Tests `eventfs watch`. */
 import * as assert from 'uvu/assert';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, symlinkSync } from 'node:fs';
+import { existsSync, readdirSync, rmdirSync, symlinkSync } from 'node:fs';
 import { eventText, publish, publishNumbered, statusOf } from '../../support/clients/clients.js';
 import {
   EVENTFS,
@@ -321,6 +321,15 @@ command('finds a mount through a symlink, and fails if none is there', async () 
     `eventfs: watch: ${dead.path}: its daemon was killed (try eventfs mount ${dead.path})\n`,
   );
   await run(['umount', '-l', dead.path]);
+});
+
+command('ends with 103 when its directory is removed', async () => {
+  const watch = await Watch.start('--since', '0', 'DEVPATH==/never');
+  const own = readdirSync(daemon.path).find((name) => name.endsWith('.watch'))!;
+  const directory = `${daemon.path}/${own}`;
+  await until(() => statusOf(directory).STREAMS === '1', 'the watch did not open its stream');
+  rmdirSync(directory);
+  assert.is(await watch.ended, 103);
 });
 
 command('prints kept events with --since, then new ones', async () => {

@@ -15,7 +15,7 @@ import {
 } from '../../support/clients/clients.js';
 import { type Daemon, Shell, run, startDaemon, until, within } from '../../support/mount/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
-import { asUser, NOBODY } from '../../support/mount/other-user.js';
+import { NOBODY, asUser, eventfsForOthers } from '../../support/mount/other-user.js';
 
 const file = join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), `eventfs-${process.pid}.toml`);
 const CONFIG = `
@@ -97,6 +97,15 @@ quota(
     assert.is((await user.run('exec 5<&-; sleep 0; exec 5<$$.1/.stream')).code, 0);
     await user.run('rmdir $$.1; mkdir $$.4');
     assert.ok(readdirSync(daemon.path).includes(`${user.pid}.4`));
+    const refused = await run([
+      ...asUser(NOBODY),
+      ...eventfsForOthers(),
+      ...['exec', '--mount', daemon.path, '--', 'true'],
+    ]);
+    assert.match(
+      refused.err,
+      /Disk quota exceeded \(a quota is used up: eventfs doctor names it\)/,
+    );
     await user.kill();
     const again = new Shell([...asUser(NOBODY), 'bash']);
     assert.is((await again.run(`cd ${daemon.path}; mkdir $$.1 $$.2 $$.3`)).out, '');

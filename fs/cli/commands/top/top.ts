@@ -1,5 +1,6 @@
 /** `eventfs top`: the subscribers, their rates and losses, and the newest events, redrawn. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { tellsOfDaemonEnd } from '../../../client/ended.js';
 import { requireMount } from '../../../client/mounted.js';
 import { Rates } from '../../../client/rates.js';
 import {
@@ -26,8 +27,6 @@ export interface TopOptions {
 
 /** The longest time of an answer of a daemon that is not late, in ms. */
 const LATE_MS = 2000;
-/** Errors of a mount whose daemon has ended, or that is unmounted. */
-const ENDED = ['ENOTCONN', 'ECONNABORTED', 'ECANCELED', 'ENOENT'];
 
 /**
  * Shows a mount until the user types q, or a signal comes. Prints one screen and ends if the output
@@ -46,7 +45,8 @@ export async function top(options: TopOptions): Promise<void> {
       print(`${reading.frame(options.sort, '').join('\n')}\n`);
     } else await new Loop(path, reading, options).run();
   } catch (error) {
-    if (isSystemError(error) && ENDED.includes(error.code))
+    // ENOENT: it is unmounted
+    if (tellsOfDaemonEnd(error) || isSystemError(error, 'ENOENT'))
       throw new DaemonEndedError(`${path}: the daemon has ended (try eventfs mount ${path})`);
     throw error;
   }

@@ -3,7 +3,7 @@ import { EventClock } from '../../../client/events/clock.js';
 import type { EventSources } from '../../../client/events/sources.js';
 import { EventStream } from '../../../client/events/stream.js';
 import { parseFilter } from '../../../client/events/text.js';
-import { DaemonEndedError } from '../../../shared/errors.js';
+import { daemonEnded } from '../../../client/ended.js';
 import { ExitCode } from '../../terminal/explain.js';
 import { adviseOnFilter } from '../../terminal/filter-advice.js';
 import { announce } from '../../terminal/output.js';
@@ -57,8 +57,7 @@ export async function watch(
   announce(`watch: waiting for ${filter.all ? 'events' : filterText} in ${mount}`);
   const session = new WatchSession(mount, { stream, sources }, format, recorder, options);
   const end = await session.run();
-  if (end === 'ended')
-    throw new DaemonEndedError(`${mount}: its daemon has ended (try eventfs doctor)`);
+  if (end === 'ended') throw daemonEnded(mount, 'try eventfs doctor');
   const { count, timeout } = options;
   if (end !== 'late' || count === undefined) return;
   console.error(`eventfs: watch: ${session.shown} of ${count} events came within ${timeout} s`);
