@@ -78,7 +78,7 @@ export function latencySpreadUs(measured: Measured, fraction: number): Spread {
   );
 }
 
-export type Payer = 'manager' | 'publisher' | 'subscriber';
+type Payer = 'manager' | 'publisher' | 'subscriber';
 
 /** Returns the CPU time of a delivery, at a modest rate or at saturation. */
 export function cpuUs(

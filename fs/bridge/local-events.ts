@@ -24,7 +24,7 @@ const ANSWER_MS = 1000;
 const LOSS_HEADER = Buffer.from('overflow@/eventfs\n');
 
 /** The receiver of the events. */
-export interface LocalSink {
+interface LocalSink {
   /** @param record with its empty line; @param weight the number of events that it stands for */
   add(record: Buffer, weight: number): void;
   /** Called when all events of one read are added. */

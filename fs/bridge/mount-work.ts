@@ -19,7 +19,7 @@ const COST = 128;
 const LOSS_COST = 512;
 
 /** The calls. They reject if the mount's daemon has ended. */
-export interface MountCalls {
+interface MountCalls {
   write(records: Buffer[]): Promise<void>;
   appears(host: string): Promise<void>;
   vanishes(host: string): Promise<void>;

@@ -6,7 +6,7 @@ import { answerTopic, askTopic, stateTopic } from './protocol/names.js';
 import { callText } from './protocol/state.js';
 
 /** The result. A text is the reason why a step failed; null if it worked. */
-export interface Probed {
+interface Probed {
   readonly connection: string | null;
   /** Whether this host may write its own topics and read those of others. */
   readonly own: string | null;

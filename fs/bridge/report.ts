@@ -7,7 +7,7 @@ import type { Presence } from './presence.js';
 import type { Fleet } from './protocol/fleet.js';
 
 /** The parts of a bridge that have counters. */
-export interface BridgeParts {
+interface BridgeParts {
   readonly link: Link;
   readonly outgoing: Outgoing;
   readonly presence: Presence;

@@ -49,7 +49,7 @@ export interface Block {
 }
 
 /** An arena's sizes. */
-export interface ArenaSizes {
+interface ArenaSizes {
   /** The size of a segment in bytes, and the most that a block can have. */
   readonly segmentBytes: number;
   /** How many segments one call of `Pages.allocate` provides. */

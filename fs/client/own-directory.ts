@@ -52,7 +52,7 @@ export function makeOwnDirectory(
 }
 
 /** Ends a process directory of this process. If that fails, it ends with the process. */
-export function removeOwnDirectory(path: string): void {
+function removeOwnDirectory(path: string): void {
   try {
     rmdirSync(path);
   } catch (error) {
@@ -78,7 +78,7 @@ function makeFree(wanted: string): string {
  *
  * @throws SystemError with the errno of open(2) or write(2)
  */
-export function writeExisting(path: string, text: Buffer): void {
+function writeExisting(path: string, text: Buffer): void {
   const fd = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
   try {
     writeSync(fd, text);

@@ -34,7 +34,7 @@ const MOST_MEMORY = 512 * MIB;
 const LEAST_RING_BYTES = 4 * RESERVE_BYTES;
 
 /** The state of one mount. */
-export interface DaemonState {
+interface DaemonState {
   readonly recorder: Recorder;
   /** The records of the last daemon; null if there was none. */
   readonly table: StateTable | null;

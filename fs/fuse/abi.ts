@@ -14,9 +14,6 @@ export const OLDEST_MINOR_VERSION = 31;
 
 /** The node id of the mount's root. */
 export const FUSE_ROOT_ID = 1;
-/** The smallest buffer that read(2) of /dev/fuse accepts, in bytes. */
-export const FUSE_MIN_READ_BUFFER = 8192;
-
 /**
  * Opcodes of requests: enum fuse_opcode. A kernel sends the newest of them whatever version the
  * daemon speaks, until one has got ENOSYS.

@@ -34,7 +34,7 @@ function bit(n: number): number {
 }
 
 /** The calls by which the session tells the driver of the negotiation. */
-export interface Negotiation {
+interface Negotiation {
   /** Called when the kernel and the daemon have agreed on a version. */
   onNegotiated(): void;
   /**

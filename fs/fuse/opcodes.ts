@@ -29,7 +29,7 @@ export type Handler = (request: Request, reply: Reply) => Outcome;
 export type Handlers = Record<(typeof OPERATIONS)[number]['method'], Handler>;
 
 /** One row of the table. */
-export interface Operation {
+interface Operation {
   readonly opcode: number;
   readonly name: keyof typeof Opcode;
   /** The name of the method in {@link Handlers}. */

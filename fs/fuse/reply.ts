@@ -14,7 +14,7 @@ declare const outcome: unique symbol;
 export type Outcome = number & { readonly [outcome]: true };
 
 /** A struct timespec: seconds since the epoch, and nanoseconds. */
-export interface Time {
+interface Time {
   readonly sec: number;
   readonly nsec: number;
 }

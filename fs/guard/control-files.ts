@@ -10,7 +10,7 @@ const NAME_CHARACTERS = 32;
 const HASH_CHARACTERS = 12;
 
 /** The paths of a guardian's files. */
-export interface ControlFiles {
+interface ControlFiles {
   readonly lock: string;
   readonly socket: string;
 }

@@ -52,7 +52,7 @@ export async function loadOutlets(options: OutletOptions): Promise<void> {
 }
 
 /** The parts of the daemon that outlets use. */
-export interface OutletHost {
+interface OutletHost {
   readonly bus: Bus;
   /** Limits and charges for the filters that clients send. */
   readonly filters: FilterHost;

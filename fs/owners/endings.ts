@@ -20,7 +20,7 @@ export interface DeadOwner {
 }
 
 /** How a process has ended, or null if the daemon cannot know it. */
-export type Ending =
+type Ending =
   { readonly exitCode: number } | { readonly signal: string; readonly dumped: boolean } | null;
 
 /** Results of `exitStatus` that are no status. */
@@ -109,7 +109,7 @@ interface Uncounted extends DeadOwner {
 }
 
 /** How many dead owners ended in each way. */
-export interface EndingCounts {
+interface EndingCounts {
   readonly exited: number;
   readonly signalled: number;
   readonly unknown: number;

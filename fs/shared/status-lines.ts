@@ -110,7 +110,7 @@ const SUBSCRIBER =
   /^pid=(?<pid>\d+) (?:uid=(?<uid>\d+) )?id=(?<id>\d+) pending=(?<pending>\d+) lost=(?<lost>\d+) added=(?<added>\d+) filter=(?<filter>.*)$/;
 
 /** The values of a subscriber's line. */
-export interface SubscriberStatus {
+interface SubscriberStatus {
   readonly pid: number;
   /** Its number: no other subscriber of the same kind has had it. */
   readonly id: number;
@@ -162,7 +162,7 @@ export function parseSubscriber(text: string): SubscriberStatus {
 // ---- one line for each network namespace of --netns
 
 /** The values of a namespace's line. */
-export interface NetnsStatus {
+interface NetnsStatus {
   readonly path: string;
   /** Whether the path still names the namespace. */
   readonly isOpen: boolean;
@@ -186,7 +186,7 @@ export type QuotaKey = `QUOTA_${Uppercase<QuotaKind>}_${number}`;
 const QUOTA_KEY = /^QUOTA_(UID|GID|MOUNT)_(\d+)$/;
 
 /** The amount that a holder has of an item. */
-export interface Held {
+interface Held {
   readonly held: number;
   /** The bound; Infinity if there is none. */
   readonly most: number;

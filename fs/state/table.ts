@@ -21,7 +21,7 @@ const LINK_INO = 3;
 const LINK_NAME = 4;
 
 /** The record of an entry, without its directory. */
-export type LinkRecord = Omit<Fields<'link'>, 'directory'>;
+type LinkRecord = Omit<Fields<'link'>, 'directory'>;
 
 /** All things that a state has. */
 export class StateTable {
@@ -108,11 +108,6 @@ export class StateTable {
   /** Iterates over the first keys of all things of a kind. */
   keys(name: KindName): Iterable<number> {
     return this.#places.get(name)?.keys() ?? [];
-  }
-
-  /** Returns how many things of a kind there are; with two keys, how many first keys. */
-  count(name: KindName): number {
-    return this.#places.get(name)?.size ?? 0;
   }
 
   /**

@@ -16,7 +16,7 @@ import { type Totals, streamLines, streamTotals } from './streams/stream-status.
 import type { Streams } from './streams/streams.js';
 
 /** The parts of the tree that have lines. */
-export interface StatusSources {
+interface StatusSources {
   readonly bus: Bus;
   readonly root: RootDirectory;
   readonly deliveries: Deliveries;

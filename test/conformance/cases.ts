@@ -6,7 +6,7 @@
  * Differences from a disk's filesystem are cases too: a process directory holds no directories, an
  * event is at most 64 KiB, reading does not change an access time.
  */
-export interface Case {
+interface Case {
   readonly name: string;
   readonly script: string;
 }

@@ -265,7 +265,7 @@ async function tick(): Promise<void> {
 }
 
 /** The cases that do not hold on a system, each with its reason. */
-export interface Exceptions {
+interface Exceptions {
   /** The key is a case's name, or the beginning of several names. */
   readonly [beginning: string]: string;
 }

@@ -16,7 +16,7 @@ export function checkPlaces(table: StateTable): void {
 }
 
 /** A request that is sent again, with its recorded reply. */
-export interface Recorded {
+interface Recorded {
   readonly request: SimRequest;
   readonly transaction: number;
   readonly reply: SimReply;

@@ -40,7 +40,7 @@ const shown = ({ operation, words, result }: Call): string =>
   `${operation} ${words.join(' ')} = ${result}`;
 
 /** The bounds of a check. */
-export interface Bounds {
+interface Bounds {
   /** The longest call, and the longest wait for an event that is there, in nanoseconds. */
   readonly longest: number;
 }

@@ -5,11 +5,11 @@ import type { Call, History } from './lines.js';
 const MOST_KEPT = 10;
 
 /** The rules of a history; docs/testing.md explains each. */
-export type Rule =
+type Rule =
   'dead' | 'alive' | 'order' | 'repeat' | 'sum' | 'late' | 'hung' | 'failed' | 'names' | 'books';
 
 /** The figures of a check. */
-export interface Figures {
+interface Figures {
   calls: number;
   published: number;
   delivered: number;

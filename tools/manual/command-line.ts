@@ -5,7 +5,7 @@
 import type { Argument, Command, Help, Option } from 'commander';
 
 /** The kind of a value, which decides what a shell offers: `<file>` in the help is a file. */
-export type ValueKind = 'directory' | 'file' | 'command' | 'subcommand' | 'other';
+type ValueKind = 'directory' | 'file' | 'command' | 'subcommand' | 'other';
 
 /** The value of an option, or a positional argument. */
 export interface Value {

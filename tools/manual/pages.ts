@@ -16,7 +16,7 @@ export interface Page {
 }
 
 /** The sources of the pages. */
-export interface Sources {
+interface Sources {
   readonly commandLine: CommandLine;
   /** The exit codes, each with its meaning. */
   readonly exitCodes: readonly (readonly [number, string])[];

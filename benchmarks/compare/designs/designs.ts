@@ -6,7 +6,7 @@ import { NetlinkPeer, SocketPeer, TreePeer } from './daemon-peer.js';
 import { FilesPeer } from './files-peer.js';
 import type { Peer, Setting } from './peer.js';
 
-export type Family = 'eventfs' | 'messages' | 'files';
+type Family = 'eventfs' | 'messages' | 'files';
 
 export interface Design {
   readonly id: string;
@@ -21,7 +21,7 @@ export interface Design {
 }
 
 /** Properties that figures do not show. */
-export interface Traits {
+interface Traits {
   readonly filters: string;
   readonly order: string;
   readonly loss: string;

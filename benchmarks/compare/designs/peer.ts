@@ -22,7 +22,7 @@ export interface Leftovers {
 }
 
 /** The death of some subscribers, as another process sees it at once. */
-export interface Death {
+interface Death {
   /** The time at which the last one was dead, in nanoseconds of CLOCK_MONOTONIC. */
   readonly deadNs: number;
   /** Accesses by name to their files, each as soon as the process was dead. */
@@ -211,10 +211,6 @@ export abstract class Peer {
 
   get publishedInAll(): number {
     return sum(this.published);
-  }
-
-  get failedInAll(): number {
-    return sum(this.#failed);
   }
 
   /**

@@ -12,7 +12,7 @@ const LOOK_EVERY_MS = 5;
 /** Events that wait for each subscriber that will be killed. */
 const WAITING_EVENTS = 8;
 
-export type Victims = 'subscribers' | 'wrappers too' | 'catch-all too';
+type Victims = 'subscribers' | 'wrappers too' | 'catch-all too';
 
 export interface Deaths {
   readonly victims: Victims;

@@ -72,7 +72,7 @@ async function becomeIdle(peer: Peer): Promise<void> {
 }
 
 /** The counts before a measurement. */
-export interface Begun {
+interface Begun {
   readonly totals: Totals;
   readonly times: ReturnType<Peer['cpuTimes']>;
 }

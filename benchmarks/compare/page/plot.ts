@@ -20,12 +20,12 @@ export interface Point {
   readonly most?: number;
 }
 
-export interface Series {
+interface Series {
   readonly design: string;
   readonly points: readonly Point[];
 }
 
-export interface Panel {
+interface Panel {
   readonly title: string;
   readonly series: readonly Series[];
 }

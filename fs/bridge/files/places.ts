@@ -3,7 +3,7 @@ import type { History } from '../protocol/history.js';
 import type { Place } from './saved.js';
 
 /** The source of places. */
-export interface PlaceSource {
+interface PlaceSource {
   /**
    * Returns the name of the last event that was added; null if that is not known. The name is
    * right if no event is added meanwhile.

@@ -55,7 +55,7 @@ export interface ConnectionEvents {
 }
 
 /** The options of a connection. */
-export interface ConnectionOptions {
+interface ConnectionOptions {
   readonly clientId: string;
   readonly will?: Will;
   /** The keep-alive time of MQTT, in seconds. */

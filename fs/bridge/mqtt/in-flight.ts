@@ -3,7 +3,7 @@
 const MOST_ID = 65_535;
 
 /** A packet that waits for its acknowledgement. */
-export interface Sent {
+interface Sent {
   readonly topic: string;
   /** Whether it is a message: the broker bounds how many of these wait. */
   readonly isMessage: boolean;

@@ -21,7 +21,7 @@ const REMEDIES: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** The certificates and the key of one host, as their options name them. */
-export interface TlsFiles {
+interface TlsFiles {
   readonly ca?: string | undefined;
   readonly cert?: string | undefined;
   readonly key?: string | undefined;
@@ -32,7 +32,7 @@ export interface TlsFiles {
  *
  * @throws UserError if it can't be read
  */
-export function readSecret(option: string, path: string): Buffer {
+function readSecret(option: string, path: string): Buffer {
   try {
     return readRegularFile(path);
   } catch (error) {

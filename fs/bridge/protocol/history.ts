@@ -78,11 +78,6 @@ export class History {
     return this.#bytes;
   }
 
-  /** Whether events wait to be sent. */
-  get hasUnsent(): boolean {
-    return this.sent + 1 < this.next;
-  }
-
   /**
    * Adds an event or a loss.
    *

@@ -34,7 +34,7 @@ export function badHostName(name: string): string | null {
 }
 
 /** The kinds of topics. `from` writes the topic; `to` is the other host of `ask` and `answer`. */
-export type Topic =
+type Topic =
   | { readonly kind: 'state'; readonly from: string }
   | { readonly kind: 'event'; readonly from: string }
   | { readonly kind: 'ask' | 'answer'; readonly from: string; readonly to: string };

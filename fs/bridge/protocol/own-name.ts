@@ -10,7 +10,7 @@
 import type { HostState } from './state.js';
 
 /** The state of a name: `checking` before it may be used, `online`, or `refused`. */
-export type NameState = 'checking' | 'online' | 'refused';
+type NameState = 'checking' | 'online' | 'refused';
 
 /** The name of this host, for one connection. */
 export class OwnName {

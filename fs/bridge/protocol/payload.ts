@@ -73,7 +73,7 @@ const LOSS_HEADER = Buffer.from('overflow@/eventfs\n');
 const BAD_PATH = /[\x00-\x1f\x7f]|(^|\/)\.\.(\/|$)/;
 
 /** Returns the piece of a record. @param record the text, with or without its last line end */
-export function pieceOf(record: Buffer): Piece {
+function pieceOf(record: Buffer): Piece {
   if (record.subarray(0, LOSS_HEADER.length).equals(LOSS_HEADER)) {
     const lost = numberOf(parseEvent(record.toString('latin1')).property('LOST'));
     return { weight: Math.max(1, lost), text: null };

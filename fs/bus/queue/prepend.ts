@@ -7,7 +7,7 @@ import type { Losses } from './losses.js';
 import { checkQueue } from './queue-invariant.js';
 
 /** A queue that takes earlier events. */
-export interface PrependedQueue<E extends Entry> extends Holder {
+interface PrependedQueue<E extends Entry> extends Holder {
   readonly entries: Sequence<E>;
   readonly losses: Losses;
   readonly journal: QueueJournal | null;

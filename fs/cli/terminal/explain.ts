@@ -50,7 +50,7 @@ export function startFailure(error: SystemError): string {
 }
 
 /** The error of a machine for which the package has no addon: native/index.js. */
-export interface AddonError extends Error {
+interface AddonError extends Error {
   readonly hint: string;
 }
 

@@ -24,7 +24,7 @@ export interface EventTime {
 }
 
 /** The time of an event, and the facts that the file of a kept event tells. */
-export interface Arrival extends EventTime {
+interface Arrival extends EventTime {
   /** As {@link sourceOf} returns it; missing if the event has no file. */
   readonly source?: string;
 }

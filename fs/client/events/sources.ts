@@ -23,7 +23,7 @@ const NUMBERED = [
 ] as const;
 
 /** The origin of an event, without the user that published it. */
-export type SourceName = 'kernel' | 'udev' | 'publish' | 'eventfs' | 'unknown';
+type SourceName = 'kernel' | 'udev' | 'publish' | 'eventfs' | 'unknown';
 
 /** The sources of the events of one stream. */
 export class EventSources {

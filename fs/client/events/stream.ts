@@ -17,7 +17,7 @@ const NAME_MAX = 255;
  * How {@link EventStream.forEach} ends: `stopped` by the callback, `closed` by
  * {@link EventStream.close}, or `ended` because the daemon is gone or has removed the directory.
  */
-export type StreamEnd = 'stopped' | 'closed' | 'ended';
+type StreamEnd = 'stopped' | 'closed' | 'ended';
 
 /** An open stream of a mount, filtered. */
 export class EventStream {

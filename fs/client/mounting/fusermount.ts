@@ -27,7 +27,7 @@ const COMMUNICATION_FD = 3;
 const S_ISUID = 0o4000;
 
 /** A mount by fusermount3. */
-export interface MountByFusermount {
+interface MountByFusermount {
   /** The descriptor of /dev/fuse to serve. */
   readonly fd: number;
   /** Whether other users can use the mount (allow_other). */

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
 /** The databases of names, as getent(1) calls them. */
-export type AccountDatabase = 'passwd' | 'group';
+type AccountDatabase = 'passwd' | 'group';
 
 const GETENT_TIMEOUT_MS = 5000;
 /** (uid_t) -1 is no user: chown(2). */

@@ -11,8 +11,8 @@ function loadToml(): typeof import('smol-toml') {
 }
 
 /** The keys that lead from the root to a value. */
-export type Path = readonly string[];
-export type Table = Readonly<Record<string, unknown>>;
+type Path = readonly string[];
+type Table = Readonly<Record<string, unknown>>;
 
 /** A parsed TOML file. */
 export class Document {

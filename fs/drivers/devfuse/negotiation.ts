@@ -4,7 +4,7 @@ import { UserError } from '../../shared/errors.js';
 import { INIT_TIMEOUT_MS, noInit } from '../common/mount-point.js';
 
 /** A negotiation without a result yet. */
-export interface Negotiating {
+interface Negotiating {
   /** Resolves once the kernel and the daemon agree; rejects with a UserError. */
   readonly done: Promise<void>;
   /** Notes that the connection has ended. */

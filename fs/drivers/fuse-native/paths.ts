@@ -7,7 +7,7 @@ import { toBytes } from './values.js';
 import { Directory } from '../../tree/nodes/directory.js';
 
 /** A name in a directory: the directory's node, and the name's bytes as characters. */
-export interface Place {
+interface Place {
   readonly directory: Directory;
   readonly name: string;
 }

@@ -12,7 +12,7 @@ const OVERFLOW_UID = '/proc/sys/kernel/overflowuid';
 const INITIAL_UID_MAP = /^\s*0\s+0\s+4294967295\s*$/;
 
 /** How this process sees the kernel's root. */
-export interface KernelsRoot {
+interface KernelsRoot {
   readonly uid: number;
   /** Whether the user namespace has a uid of its own for it. */
   readonly isMapped: boolean;

@@ -50,7 +50,7 @@ export interface LogOptions {
 export type LogFields = Readonly<Record<string, string | number | undefined>>;
 
 /** Sends one line, without its line end, to syslog(3). */
-export type Syslog = (line: string, level: LogLevel) => void;
+type Syslog = (line: string, level: LogLevel) => void;
 
 /** Formats messages and lines of the trace, and sends them to standard error or syslog. */
 export class LineLogger implements Logger {

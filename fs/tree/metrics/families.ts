@@ -5,7 +5,7 @@
  */
 
 /** A counter only grows until the daemon ends; a gauge goes up and down. */
-export type FamilyType = 'counter' | 'gauge';
+type FamilyType = 'counter' | 'gauge';
 
 /** Each family's type and its meaning. */
 export const FAMILIES = {

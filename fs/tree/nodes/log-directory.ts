@@ -2,7 +2,6 @@
  * `log/`: the last events as files. The daemon owns the directory, so it lasts as long as the
  * mount.
  */
-import type { Caller } from '../../owners/owners.js';
 import { MOUNT_USER } from './attributes.js';
 import { EventDirectory } from './event-directory.js';
 import { Errno, FsError } from '../../shared/errors.js';
@@ -16,7 +15,7 @@ import type { StatusLines } from '../../shared/status-lines.js';
 import type { TreeContext } from '../context.js';
 
 /** The source of the reports in `log/`: the tree. */
-export interface Reports {
+interface Reports {
   /** Returns the lines of `log/.status`. */
   statusLines(): StatusLines;
   /** Returns the text of `log/.metrics`, one character for each byte. */
@@ -78,7 +77,7 @@ export class LogDirectory extends EventDirectory {
   }
 
   /** @throws FsError EPERM: only the daemon adds entries to the log */
-  override create(_name: string, _mode: number, _flags: number, _caller: Caller): never {
+  override create(): never {
     throw new FsError(Errno.EPERM, 'only the daemon adds files to log/');
   }
 

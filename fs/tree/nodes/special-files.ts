@@ -8,7 +8,7 @@ import type { Recorder } from '../../state/recorder.js';
 import type { SpecialFile } from './special-file.js';
 
 /** The queue whose account is charged for the special files too. */
-export interface ChargedQueue {
+interface ChargedQueue {
   readonly quota: EventQuota | null;
 }
 

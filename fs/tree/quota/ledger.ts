@@ -41,7 +41,7 @@ function heldBy(usage: QuotaUsage): HeldItems {
  * The numbers that statfs(2) shows one user: the bounds of events and bytes, and the free part. A
  * number without a bound is Number.MAX_SAFE_INTEGER.
  */
-export interface Budget {
+interface Budget {
   readonly events: number;
   readonly freeEvents: number;
   readonly bytes: number;

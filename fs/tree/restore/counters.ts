@@ -7,7 +7,7 @@ import type { Recorded } from '../../state/recorder.js';
 import { Kind } from '../../state/schema.js';
 
 /** The parts of the tree that count. */
-export interface CountingTree {
+interface CountingTree {
   readonly bus: {
     readonly log: Log;
     readonly inodes: IdAllocator;

@@ -10,7 +10,7 @@ import type { QuotaLedger } from '../quota/ledger.js';
 import { WrittenEvent } from '../written/written-event.js';
 
 /** An event of the ring, with what came before it. */
-export interface RingEvent {
+interface RingEvent {
   readonly event: Event;
   readonly seqnumBefore: number;
   readonly weightBefore: number;

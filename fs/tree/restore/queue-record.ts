@@ -11,7 +11,7 @@ interface FileEntry extends Entry {
 }
 
 /** The directory of a queue. */
-export interface RecordedHost {
+interface RecordedHost {
   /** The state of its watches; null if no process may watch it. */
   readonly watch: { readonly announcedTo: number } | null;
   readonly modified: Timestamp;

@@ -6,7 +6,7 @@ import { recordEndings } from './endings-record.js';
 import { type LivingTree, living } from './living.js';
 
 /** A tree whose changes are recorded. */
-export interface RecordedTree extends LivingTree {
+interface RecordedTree extends LivingTree {
   readonly turns: Turns;
   readonly owners: { readonly endings: Endings };
 }

@@ -4,7 +4,7 @@ import type { Fields } from '../../state/schema.js';
 import { timeFields } from '../../state/times.js';
 
 /** A written event that is recorded. */
-export interface RecordedEvent {
+interface RecordedEvent {
   readonly ino: number;
   readonly name: string;
   readonly mode: number;

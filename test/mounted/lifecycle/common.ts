@@ -39,7 +39,7 @@ export async function cleanUp(): Promise<void> {
   await untilAlone();
 }
 
-export type Ended = Awaited<ReturnType<typeof run>>;
+type Ended = Awaited<ReturnType<typeof run>>;
 
 /** Starts cat(1) of a file. Resolves once it is blocked in read(2); `ended` resolves at its end. */
 export async function blockedCat(path: string): Promise<{ pid: number; ended: Promise<Ended> }> {

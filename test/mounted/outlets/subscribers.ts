@@ -21,7 +21,7 @@ import { AS_NOBODY_FOR_EVER } from '../../support/mount/other-user.js';
 export const scratch = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'sockets-'));
 chmodSync(scratch, 0o711); // Clients of other users must pass.
 export const SOCKETS = { socket: join(scratch, 'socket'), fd: join(scratch, 'fd') } as const;
-export type SocketKind = keyof typeof SOCKETS;
+type SocketKind = keyof typeof SOCKETS;
 const KEYS = { socket: 'SOCKET', fd: 'FDSOCKET' } as const;
 
 export const status = (key: string): number => Number(statusOf(`${daemon.path}/log`)[key]);

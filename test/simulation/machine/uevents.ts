@@ -32,7 +32,7 @@ export class Mail {
 }
 
 /** The kernel's events, with SEQNUMs of which other network namespaces take some. */
-export class KernelEvents {
+class KernelEvents {
   /** The last SEQNUM. */
   seqnum = 0;
 

@@ -9,7 +9,7 @@ import type { SimProcess } from './processes.js';
 import { type OpcodeName, type SimReply, SimRequest } from './request.js';
 
 /** An inode that the kernel knows. */
-export class Inode {
+class Inode {
   /** The lookup count. */
   lookups = 0;
   /** The number of dentries, open files and system calls that refer to it. */

@@ -31,7 +31,7 @@ export class ModelEntry {
 }
 
 /** A number of lost events at a place of the queue. */
-export class ModelLoss {
+class ModelLoss {
   readonly kind = 'loss';
   constructor(public count: number) {}
 }

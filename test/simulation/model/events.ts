@@ -3,7 +3,7 @@ import type { Account } from './quota.js';
 import type { ModelDirectory } from './directory.js';
 
 /** The part of an event that a user has made as a file. */
-export interface Written {
+interface Written {
   uid: number;
   gid: number;
   /** The permission bits. */

@@ -8,7 +8,7 @@ import type { Model } from './model.js';
 import { ModelNamespace } from './namespace.js';
 
 /** Predicts the reply to a request, and applies the request's effect to the model. */
-export type ModelHandler = (request: SimRequest, reply: SimReply) => void;
+type ModelHandler = (request: SimRequest, reply: SimReply) => void;
 
 /** The functions that predict replies. */
 export interface ModelHandlers {

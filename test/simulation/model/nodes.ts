@@ -23,7 +23,7 @@ export type Target =
   | ModelSpecial;
 
 /** A process directory or `log/`. */
-export interface ModelDirectoryTarget {
+interface ModelDirectoryTarget {
   readonly kind: 'directory';
   readonly directory: ModelDirectory;
 }

@@ -3,8 +3,8 @@ import { Errno } from '../../../fs/shared/errors.js';
 
 /** The items that the model counts; the simulation sets no bounds of memory and filter cost. */
 export const COUNTED = ['directories', 'streams', 'reads', 'events', 'bytes'] as const;
-export type Counted = (typeof COUNTED)[number];
-export type Amounts = Readonly<Partial<Record<Counted, number>>>;
+type Counted = (typeof COUNTED)[number];
+type Amounts = Readonly<Partial<Record<Counted, number>>>;
 export type Most = Readonly<Record<Counted, number>>;
 
 /** The sums of one user, one group or the mount. */

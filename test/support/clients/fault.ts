@@ -21,7 +21,7 @@ const CALLS = {
   memfd_create: [319, 279],
   fallocate: [285, 47],
 } as const;
-export type CallName = keyof typeof CALLS;
+type CallName = keyof typeof CALLS;
 
 /** Returns the number of a system call on this machine. */
 function numberOf(call: CallName): number {

@@ -31,7 +31,7 @@ const BOOKS = [
 ] as const;
 
 /** The parts of a load. */
-export interface Load {
+interface Load {
   /** Publishers by program; each has the number of its place. */
   readonly publishers: number;
   /** Events a second of each. */

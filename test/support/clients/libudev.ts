@@ -4,7 +4,7 @@
  */
 
 /** Fields of `struct udev_monitor_netlink_header`; each has its valid value by default. */
-export interface LibudevFields {
+interface LibudevFields {
   readonly prefix?: string;
   readonly magic?: number;
   readonly size?: number;

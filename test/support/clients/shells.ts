@@ -11,7 +11,7 @@ import { delimiter, join } from 'node:path';
 export type Line = readonly string[];
 
 /** Where the shell runs, and what it finds there. */
-export interface Place {
+interface Place {
   readonly directory: string;
   /** A directory before all others of PATH. */
   readonly programs: string;

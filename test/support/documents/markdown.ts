@@ -22,7 +22,7 @@ import { join } from 'node:path';
 import { PROJECT } from '../project.js';
 
 /** A fenced block. */
-export interface Block {
+interface Block {
   /** The line number of its opening fence, from 1. */
   readonly line: number;
   /** The first word after the fence, or ''. */
@@ -40,7 +40,7 @@ export interface Step {
 }
 
 /** A file that a document shows. */
-export interface ShownFile {
+interface ShownFile {
   readonly line: number;
   readonly file: string;
   readonly text: string;

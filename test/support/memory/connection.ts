@@ -65,7 +65,7 @@ function refused(code: string): Refused {
 }
 
 /** The answer to a request; `body` follows the header. */
-export interface Answer {
+interface Answer {
   /** 0, or the positive errno. */
   readonly errno: number;
   readonly body: Buffer;

@@ -32,7 +32,7 @@ export const O_APPEND = 0o2000;
 export const O_NONBLOCK = 0o4000;
 
 /** One entry of a FUSE_READDIR reply. */
-export interface DirectoryEntry {
+interface DirectoryEntry {
   readonly ino: number;
   readonly off: number;
   readonly type: number;

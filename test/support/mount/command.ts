@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { EVENTFS_NODE, EVENTFS_SCRIPT, run, until, within } from './daemon.js';
 
-export type Outcome = Awaited<ReturnType<typeof run>>;
+type Outcome = Awaited<ReturnType<typeof run>>;
 
 /** Runs `eventfs` to its end, for up to 30 s by default. */
 export function eventfs(

@@ -113,7 +113,7 @@ function killIfThere(pid: number): void {
 }
 
 /** The counts of an attack's system calls that succeeded and failed. */
-export interface Tally {
+interface Tally {
   readonly done: number;
   /** The number of failures, or each errno with its count, as in `EDQUOT 12 ENOENT 1`. */
   readonly refused: string;

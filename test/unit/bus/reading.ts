@@ -53,7 +53,7 @@ export function records(output: string): string[] {
 }
 
 /** Returns the next record that a reader must get; undefined if there is none. */
-export type Next = () => { record: string; take: () => void } | undefined;
+type Next = () => { record: string; take: () => void } | undefined;
 
 /** The record of which a reader got only the beginning. */
 export class Reader {

@@ -213,7 +213,7 @@ export const STRUCTS = {
 } as const satisfies Record<string, Fields>;
 
 export type StructName = keyof typeof STRUCTS;
-export type Field<S extends StructName> = (typeof STRUCTS)[S][number][0];
+type Field<S extends StructName> = (typeof STRUCTS)[S][number][0];
 export type Values<S extends StructName> = Record<Field<S>, number>;
 
 /** The structures of which a newer kernel sends or accepts more fields than these. */

@@ -45,11 +45,6 @@ export class Kernel {
   readonly #processing = new Map<bigint, Request>();
   #unique = 0;
 
-  /** How many requests have no reply. */
-  get unanswered(): number {
-    return this.pending.length + this.#processing.size;
-  }
-
   /** Sends a request. */
   send(
     opcode: keyof typeof Opcode,

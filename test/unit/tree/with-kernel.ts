@@ -5,7 +5,7 @@ import { MemoryKernel } from '../../support/memory/kernel.js';
 import type { Suite } from '../../support/runner/suite.js';
 
 /** A function that adds a test with a kernel of its own and the node id of its directory `own`. */
-export type TestWithKernel = (
+type TestWithKernel = (
   sentence: string,
   body: (kernel: MemoryKernel, own: number) => Promise<void> | void,
 ) => void;

@@ -2,14 +2,14 @@
 import type { CommandEntry, CommandLine, OptionEntry, Value } from '../command-line.js';
 
 /** An option that takes a value, and the command that it belongs to: '' for the program itself. */
-export interface ValuedOption {
+interface ValuedOption {
   readonly command: string;
   readonly option: OptionEntry;
   readonly value: Value;
 }
 
 /** A place for a positional argument of a command, from 1. A variadic argument is one place. */
-export interface Place {
+interface Place {
   readonly command: string;
   readonly place: number;
   readonly value: Value;

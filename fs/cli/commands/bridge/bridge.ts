@@ -95,7 +95,7 @@ async function withMounts(options: BridgeOptions): Promise<BridgeOptions> {
 }
 
 /** Loads the package for MQTT, which is optional. @throws UserError if it is not installed */
-export async function loadCodec(): Promise<Codec> {
+async function loadCodec(): Promise<Codec> {
   try {
     const codec = await import('mqtt-packet');
     await takeAllReasons();

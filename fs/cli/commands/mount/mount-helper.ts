@@ -17,7 +17,7 @@ import { requireMount } from '../../../client/mounted.js';
 import { servingProcess } from '../../../client/serving.js';
 
 /** The parsed arguments of such a call. */
-export interface HelperCall {
+interface HelperCall {
   readonly source: string;
   readonly directory: string;
   /** The options of `-o`, split, as in `source=none`. */

@@ -8,7 +8,7 @@ import { keepSettings } from './kept-configuration.js';
 import { type SaidOptions, said } from './log-options.js';
 
 /** The settings of a daemon, and the parts that they change. */
-export interface Settings {
+interface Settings {
   readonly configuration: Configuration;
   readonly daemon: Daemon;
   readonly log: LineLogger;

@@ -7,7 +7,7 @@ import { startFailure } from '../../terminal/explain.js';
 const GRACE_MS = 2000;
 
 /** How to run a command. */
-export interface CommandOptions {
+interface CommandOptions {
   /** The program and its arguments. */
   readonly command: readonly string[];
   /** A descriptor: the command's standard input. */

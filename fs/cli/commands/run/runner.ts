@@ -25,7 +25,7 @@ const MOST_TAKEN_BYTES = 1024 * 1024;
 export const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 /** The command to run, and the events to run it for. */
-export interface RunnerOptions {
+interface RunnerOptions {
   /** The events to choose. */
   readonly filter: Filter;
   /** The program and its arguments. */

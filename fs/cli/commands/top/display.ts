@@ -13,7 +13,7 @@ const ERASE_BELOW = '\x1b[J';
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 
 /** The receiver of what the user does. */
-export interface DisplayHandler {
+interface DisplayHandler {
   key(key: string): void;
   /** Called when the user or a signal ends the program, or the terminal is gone. */
   end(): void;

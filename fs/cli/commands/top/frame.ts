@@ -11,7 +11,7 @@ import type { Sort } from './sorts.js';
 import { lostByAll, numberOf, waiting } from '../status/summary.js';
 
 /** The content of a screen. */
-export interface Shown {
+interface Shown {
   readonly path: string;
   readonly now: MountStatus;
   readonly rates: Rates;

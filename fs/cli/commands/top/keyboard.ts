@@ -5,7 +5,7 @@ const CTRL_C = '\x03';
 const CTRL_Z = '\x1a';
 
 /** The receiver of keys. */
-export interface KeyHandler {
+interface KeyHandler {
   /** Called when a key, or the sequence of a key, was typed. */
   key(key: string): void;
   /** Called when Ctrl-C was typed: a raw terminal sends no SIGINT. */

@@ -29,7 +29,7 @@ const FIELDS: Readonly<Record<string, (watched: WatchedEvent) => string>> = {
 };
 
 /** Formats one event as a line, in latin1: one character a byte. */
-export type LineFormat = (watched: WatchedEvent) => string;
+type LineFormat = (watched: WatchedEvent) => string;
 
 const PARTS =
   /\{\{|\}\}|\\[nt\\]|\{([A-Za-z_][A-Za-z0-9_.]*)(?::(>?)(\d{1,4}))?\}|[^{}\\]+|\\|./gsu;

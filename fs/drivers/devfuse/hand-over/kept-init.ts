@@ -7,7 +7,7 @@ import type { Keeper } from '../../../shared/kernel/keeper.js';
 import type { ReadLife } from '../../common/read-life.js';
 
 /** The part of a connection that a later daemon must know. */
-export interface InitState {
+interface InitState {
   /** The negotiated minor version of the protocol. */
   readonly protocolMinor: number;
   /** The minor number of the mount's device. */

@@ -10,7 +10,7 @@ import type { Recorder } from '../../../state/recorder.js';
 import type { StateTable } from '../../../state/table.js';
 
 /** A reply that the last daemon has recorded and maybe not sent. */
-export interface RecordedReply {
+interface RecordedReply {
   /** 0, or a negative errno. */
   readonly error: number;
   /** The bytes behind the header. */

@@ -121,7 +121,7 @@ export class NamespaceHandlers implements Pick<Handlers, Methods> {
   }
 
   /** rmdir(2). Empty reply; fails with ENOENT, ENOTEMPTY, EPERM. */
-  rmdir(request: Request, _reply: Reply): Outcome {
+  rmdir(request: Request): Outcome {
     const directory = directoryOf(this.tree, request);
     directory.rmdir(nameOf(request), request);
     return DONE;

@@ -50,7 +50,7 @@ export interface FilteredDirectory extends DotFileHost {
 }
 
 /** The file `.filter`, as its open files see it. */
-export interface FilterNode extends Node {
+interface FilterNode extends Node {
   readonly directory: FilteredDirectory;
   readonly text: string;
 }

@@ -10,7 +10,7 @@ export type HandleType =
   'directory' | 'event' | 'filter' | 'publish' | 'queue' | 'since' | 'stream' | 'text' | 'ended';
 
 /** The node of an open file, as far as a record names it. */
-export interface RecordedNode {
+interface RecordedNode {
   readonly id: number;
   /** The node id of the directory that the node is in; 0 if the node's own id finds it. */
   readonly parentId: number;

@@ -11,7 +11,7 @@ import type { SpecialFiles } from '../special-files.js';
 import { heapOf } from '../../../bus/event.js';
 
 /** A directory that a user is charged for. */
-export interface ChargedDirectory {
+interface ChargedDirectory {
   readonly name: string;
   readonly queue: Queue<Entry>;
   readonly specials: SpecialFiles | null;

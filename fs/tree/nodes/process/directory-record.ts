@@ -13,7 +13,7 @@ import type { QueueStart } from './replay.js';
 export const OF_DAEMON = 'daemon';
 
 /** A directory that is recorded. */
-export interface RecordedDirectory {
+interface RecordedDirectory {
   readonly id: number;
   /** The position in the root. */
   readonly position: number;

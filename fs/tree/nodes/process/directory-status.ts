@@ -5,7 +5,7 @@ import type { StatusLines } from '../../../shared/status-lines.js';
 import type { Filter } from '../../../uevent/filter/filter.js';
 
 /** A directory with a `.status`. */
-export interface ReportedDirectory {
+interface ReportedDirectory {
   readonly name: string;
   readonly isSticky: boolean;
   readonly specials: { readonly size: number } | null;

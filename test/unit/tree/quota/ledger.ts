@@ -28,7 +28,7 @@ export function quotasOf(
 }
 
 /** Amounts of all items. */
-export type Held = Record<(typeof ITEMS)[number], number>;
+type Held = Record<(typeof ITEMS)[number], number>;
 
 /** A charge for an open file or a blocked read, and its account. */
 export interface Cost {
