@@ -11,7 +11,7 @@ import { Complaint } from './files/complaint.js';
 import { MetricsFile } from './files/metrics-file.js';
 import type { Codec } from './mqtt/connection.js';
 import { Link, type LinkEvents } from './mqtt/link.js';
-import type { Arrived } from './mqtt/messages.js';
+import type { ArrivedMessage } from './mqtt/messages.js';
 import { type BridgeOptions, machineId, randomId } from './options.js';
 import { Outgoing } from './outgoing.js';
 import { Presence } from './presence.js';
@@ -67,15 +67,8 @@ export class Bridge {
     this.outgoing = new Outgoing(options, machine, saved, logger, takeLocal, failed);
     const clientId = (this.#clientId = `eventfs-${host}-${machine.slice(0, 8)}`);
     this.link = new Link(codec, broker, { clientId, keepAlive }, this.#linkEvents(), logger);
-    this.presence = new Presence(
-      host,
-      machine,
-      2 * keepAlive * 1000,
-      () => this.link,
-      () => this.outgoing,
-      logger,
-      () => this.#online(),
-    );
+    const name = { host, machine, waitMs: 2 * keepAlive * 1000 };
+    this.presence = new Presence(name, this.link, this.outgoing, logger, () => this.#online());
   }
 
   #openFleet(path: string): FleetMount {
@@ -172,7 +165,7 @@ export class Bridge {
     this.#writeMetrics();
   }
 
-  #message({ topic: name, payload, retain, properties }: Arrived): void {
+  #message({ topic: name, payload, retain, properties }: ArrivedMessage): void {
     this.counted.messages++;
     const topic = parseTopic(name);
     const now = performance.now();

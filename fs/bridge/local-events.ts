@@ -10,18 +10,17 @@ import { readFile, readlink, rmdir } from 'node:fs/promises';
 import { daemonEnded, tellsOfEnd } from '../client/ended.js';
 import { makeOwnDirectory } from '../client/own-directory.js';
 import { parseStatus } from '../client/status.js';
-import { type EventText, parseEvent, tellsOfLoss } from '../client/events/text.js';
+import { lostOf, parseEvent, tellsOfLoss } from '../client/events/text.js';
 import { dropOthers } from '../client/events/files.js';
 import { type DaemonEndedError, isSystemError } from '../shared/errors.js';
 import { inTime } from '../shared/in-time.js';
 import { MountIdentity } from './mount-identity.js';
 import type { Filter } from '../uevent/filter/filter.js';
-import { recordEnd, skipLineEnds } from '../uevent/records.js';
+import { isLossRecord, recordEnd, skipLineEnds } from '../uevent/records.js';
 
 const READ_BYTES = 1024 * 1024;
 /** How long the daemon may take for an answer, in ms. */
 const ANSWER_MS = 1000;
-const LOSS_HEADER = Buffer.from('overflow@/eventfs\n');
 
 /** The receiver of the events. */
 interface LocalSink {
@@ -105,8 +104,7 @@ export class LocalEvents {
   }
 
   #add(record: Buffer): void {
-    const isLoss = record.subarray(0, LOSS_HEADER.length).equals(LOSS_HEADER);
-    if (!isLoss && this.#filter === null) return this.sink.add(record, 1);
+    if (!isLossRecord(record) && this.#filter === null) return this.sink.add(record, 1);
     const event = parseEvent(record.toString('latin1'));
     if (tellsOfLoss(event)) this.sink.add(record, lostOf(event));
     else if (this.#filter === null || this.#filter.matches(event)) this.sink.add(record, 1);
@@ -165,12 +163,6 @@ export class LocalEvents {
       )) ?? false
     );
   }
-}
-
-/** Returns how many events an overflow record stands for. */
-function lostOf(event: EventText): number {
-  const lost = Number(event.property('LOST'));
-  return Number.isSafeInteger(lost) && lost > 0 ? lost : 1;
 }
 
 /**

@@ -11,6 +11,15 @@ import { type HostState, callText, parseCall } from './protocol/state.js';
 /** How long a host waits whose name another machine has, in ms. */
 const REFUSED_MS = 60_000;
 
+/** The name that this host wants to use. */
+interface PresenceOptions {
+  readonly host: string;
+  /** The id of this machine: a rival's is another one. */
+  readonly machine: string;
+  /** How long another machine may take to show itself, in ms. */
+  readonly waitMs: number;
+}
+
 /** The name of this host, over all connections. */
 export class Presence {
   #name: OwnName | null = null;
@@ -21,15 +30,13 @@ export class Presence {
   /** Whether the state of a twin has come: a bridge with the same name and machine id. */
   #hasTwin = false;
 
-  /** @param waitMs how long another machine may take to show itself: two keep-alive times */
+  /** @param cameOnline called when this host begins to use its name */
   constructor(
-    private readonly host: string,
-    private readonly machine: string,
-    private readonly waitMs: number,
-    private readonly link: () => Link,
-    private readonly outgoing: () => Outgoing,
+    private readonly options: PresenceOptions,
+    private readonly link: Link,
+    private readonly outgoing: Outgoing,
     private readonly logger: Logger,
-    private readonly changed: () => void,
+    private readonly cameOnline: () => void,
   ) {}
 
   /** Whether this host uses its name. */
@@ -50,26 +57,26 @@ export class Presence {
   /** Notes that a connection begins. */
   connected(nowMs: number): void {
     this.#hasTwin = false;
-    this.#name = new OwnName(this.machine, nowMs, this.waitMs);
+    this.#name = new OwnName(this.options.machine, nowMs, this.options.waitMs);
   }
 
   /** Calls the hosts of this name. The call comes back behind the retained states. */
   call(connection: Connection): void {
-    const topic = askTopic(this.host, this.host);
-    connection.publish({ topic, payload: callText(this.machine) }, () => undefined);
+    const topic = askTopic(this.options.host, this.options.host);
+    connection.publish({ topic, payload: callText(this.options.machine) }, () => undefined);
   }
 
   /** Notes that the connection has ended. Many brokers do not say that a twin has taken it. */
   disconnected(reason: string): void {
     this.#name = null;
-    if (reason.includes(TAKEN_OVER)) this.link().slowDown(reason);
-    else if (this.#hasTwin) this.link().slowDown(`${reason} (${TWIN})`);
+    if (reason.includes(TAKEN_OVER)) this.link.slowDown(reason);
+    else if (this.#hasTwin) this.link.slowDown(`${reason} (${TWIN})`);
   }
 
   /** Takes a state with this name. @returns whether it is of this machine */
   takeState(state: HostState, isRetained: boolean): boolean {
     this.#follow((name) => name.takeState(state, isRetained));
-    const isOwn = state.machine === this.machine;
+    const isOwn = state.machine === this.options.machine;
     this.#hasTwin ||= isOwn && this.#isForeign(state, isRetained);
     return isOwn;
   }
@@ -79,7 +86,7 @@ export class Presence {
    * may be of a bridge that was killed. So may be a late will.
    */
   #isForeign({ session, online }: HostState, isRetained: boolean): boolean {
-    if (!this.#wasOnline || this.outgoing().knows(session)) return false;
+    if (!this.#wasOnline || this.outgoing.knows(session)) return false;
     return online || isRetained;
   }
 
@@ -105,7 +112,7 @@ export class Presence {
    */
   #follow(step: (name: OwnName) => boolean): void {
     const name = this.#name;
-    const { connection } = this.link();
+    const { connection } = this.link;
     if (name === null || connection === null) return;
     const wasOnline = name.state === 'online';
     const isAgain = step(name);
@@ -113,16 +120,16 @@ export class Presence {
     else if (name.state === 'online' && (isAgain || !wasOnline)) {
       this.#refusal = '';
       this.#wasOnline = true;
-      this.outgoing().say(connection, true);
-      if (!wasOnline) this.changed();
+      this.outgoing.say(connection, true);
+      if (!wasOnline) this.cameOnline();
     }
   }
 
   #leave(rival: string): void {
-    const refusal = `the name ${this.host} belongs to another machine, ${rival}, which is online`;
+    const refusal = `the name ${this.options.host} belongs to another machine, ${rival}, which is online`;
     if (refusal !== this.#refusal)
       this.logger.error(`${refusal} (use another --host; the bridge tries again each minute)`);
     this.#refusal = refusal;
-    this.link().leave(refusal, REFUSED_MS * (1 + Math.random() / 2));
+    this.link.leave(refusal, REFUSED_MS * (1 + Math.random() / 2));
   }
 }

@@ -1,5 +1,5 @@
 /** The events of the library: what the stream of a mount or a netlink socket holds, decoded. */
-import { type EventText, tellsOfLoss } from '../client/events/text.js';
+import { type EventText, lostOf, tellsOfLoss } from '../client/events/text.js';
 
 /** One event of a device, or one that a program has published. */
 export interface DeviceEvent {
@@ -38,7 +38,7 @@ export type EventOrLoss = DeviceEvent | Loss;
 
 /** Converts a parsed record. */
 export function eventOrLoss(record: EventText): EventOrLoss {
-  if (tellsOfLoss(record)) return { type: 'loss', lost: Number(record.property('LOST')) };
+  if (tellsOfLoss(record)) return { type: 'loss', lost: lostOf(record) };
   const decode = NOT_ASCII.test(record.text) ? decoded : same;
   // Without a prototype no key of an event is special.
   const properties = Object.create(null) as Record<string, string>;

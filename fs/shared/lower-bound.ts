@@ -1,9 +1,9 @@
 /**
  * Binary search in a circular buffer of ascending numbers.
  *
- * Two other searches stay where they are, because V8 compiles a function for the types that all its
+ * The other searches stay where they are, because V8 compiles a function for the types that all its
  * callers pass. `Sequence` searches a plain array: in a shared function that takes twice as long.
- * `Log.run` compares events, which needs a callback.
+ * The others compare events, which needs a callback.
  *
  * @param ring the buffer
  * @param first the index of the lowest number

@@ -3,9 +3,17 @@
  * is a Buffer, in which a search costs a few nanoseconds a byte at most.
  */
 import { LF } from '../shared/ascii.js';
+import { OVERFLOW_HEADER } from './text.js';
 
 /** A record ends with these bytes: the end of its last line, and an empty line. */
 export const EMPTY_LINE = Buffer.from('\n\n');
+
+const LOSS_BEGIN = Buffer.from(OVERFLOW_HEADER);
+
+/** Returns whether a record tells of lost events. */
+export function isLossRecord(record: Buffer): boolean {
+  return record.subarray(0, LOSS_BEGIN.length).equals(LOSS_BEGIN);
+}
 
 /** Returns where the record at `from` ends, without its empty line; -1 if no empty line ends it. */
 export function recordEnd(text: Buffer, from: number): number {

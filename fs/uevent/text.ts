@@ -37,6 +37,8 @@ const SEQNUM = Buffer.from('SEQNUM=');
 /** The end of the headers of the daemon's own records. */
 const OWN_DEVPATH = Buffer.from('@/eventfs');
 const OVERFLOW = 'overflow';
+/** The first line of an overflow record. */
+export const OVERFLOW_HEADER = `${OVERFLOW}${OWN_DEVPATH.toString()}\n`;
 /** No host loses more events at once. It bounds the sums, which are exact up to 2^53. */
 const MOST_LOST = 2 ** 32;
 
@@ -218,6 +220,6 @@ function oversized(): OversizedUevent {
 /** Returns the text of the overflow record for `lost` events. */
 export function overflowText(lost: number): Buffer {
   return Buffer.from(
-    `overflow@/eventfs\nACTION=overflow\nDEVPATH=/eventfs\nSUBSYSTEM=eventfs\nLOST=${lost}\n`,
+    `${OVERFLOW_HEADER}ACTION=overflow\nDEVPATH=/eventfs\nSUBSYSTEM=eventfs\nLOST=${lost}\n`,
   );
 }

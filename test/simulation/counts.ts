@@ -15,7 +15,13 @@ export interface Counts {
 /** Returns counts of nothing. */
 export function noCounts(): Counts {
   return {
-    ...{ steps: 0, requests: 0, calls: 0, events: 0, deaths: 0 },
-    ...{ crashes: 0, reloads: 0, takeBacks: 0 },
+    steps: 0,
+    requests: 0,
+    calls: 0,
+    events: 0,
+    deaths: 0,
+    crashes: 0,
+    reloads: 0,
+    takeBacks: 0,
   };
 }

@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { UserError, isSystemError } from '../../shared/errors.js';
 import type { SavedSession } from '../protocol/own-session.js';
-import { MOST_ENDED, isEnded, isMachine } from '../protocol/state.js';
+import { MOST_ENDED, isCount, isEnded, isMachine } from '../protocol/state.js';
 import { readRegularFile } from './regular-file.js';
 import { ReplacedFile } from './replaced-file.js';
 
@@ -116,10 +116,6 @@ function isSaved(value: unknown): value is Saved {
     ended.length <= MOST_ENDED &&
     ended.every(isEnded)
   );
-}
-
-function isCount(value: unknown, least: number): boolean {
-  return Number.isSafeInteger(value) && (value as number) >= least;
 }
 
 function isPlace(value: unknown): value is Place | null {

@@ -9,7 +9,7 @@ import type { IConnackPacket, IPublishPacket, Packet } from 'mqtt-packet';
 import type { Broker } from './broker.js';
 import { CLOSED_AT_ONCE, failureText } from './failures.js';
 import { InFlight } from './in-flight.js';
-import type { Arrived, Outgoing, Waiting, Will } from './messages.js';
+import type { ArrivedMessage, OutgoingMessage, Waiting, Will } from './messages.js';
 import { publishPacket } from './publish-packet.js';
 import { Reading } from './reading.js';
 import { reasonText } from './reasons.js';
@@ -43,7 +43,7 @@ export interface ConnectionEvents {
   /** Called when the broker has accepted the connection. */
   opened(): void;
   /** Called when a message has come. */
-  message(message: Arrived): void;
+  message(message: ArrivedMessage): void;
   /** Called when all packets of one read are handled. */
   settled(): void;
   /** Messages can be sent again. */
@@ -128,7 +128,7 @@ export class Connection {
    * @param refused called with the reason code if the broker refuses the message; without it, the
    *   connection ends
    */
-  publish(message: Outgoing, done: () => void, refused?: (code: number) => void): void {
+  publish(message: OutgoingMessage, done: () => void, refused?: (code: number) => void): void {
     if (!this.#isOpen) return;
     if (this.#inFlight.messages >= this.#receiveMaximum)
       this.#waiting.push({ message, done, refused });
@@ -136,10 +136,9 @@ export class Connection {
   }
 
   #send({ message, done, refused }: Waiting): void {
-    const messageId = this.#inFlight.add({
-      ...{ topic: message.topic, isMessage: true, sentMs: performance.now(), done },
-      ...(refused && { refused }),
-    });
+    const sentMs = performance.now();
+    const { topic } = message;
+    const messageId = this.#inFlight.add({ topic, isMessage: true, sentMs, done, refused });
     this.#socket.write(publishPacket(message, messageId));
   }
 
@@ -165,10 +164,8 @@ export class Connection {
   }
 
   #request(topics: readonly string[], done: () => void, refused?: (code: number) => void): number {
-    return this.#inFlight.add({
-      ...{ topic: topics[0], isMessage: false, sentMs: performance.now(), done },
-      ...(refused !== undefined && { refused }),
-    });
+    const sentMs = performance.now();
+    return this.#inFlight.add({ topic: topics[0], isMessage: false, sentMs, done, refused });
   }
 
   /** Ends the connection because of a refusal that another try would not change. */

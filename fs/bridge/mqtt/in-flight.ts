@@ -10,7 +10,7 @@ interface Sent {
   readonly sentMs: number;
   readonly done: () => void;
   /** Called instead of `done` if the broker refuses; without it, a refusal ends the connection. */
-  readonly refused?: (code: number) => void;
+  readonly refused: ((code: number) => void) | undefined;
 }
 
 /** The packets in flight, by their numbers. */

@@ -8,12 +8,12 @@ export interface Will {
 }
 
 /** A message from the broker. */
-export type Arrived = Pick<IPublishPacket, 'topic' | 'retain' | 'properties'> & {
+export type ArrivedMessage = Pick<IPublishPacket, 'topic' | 'retain' | 'properties'> & {
   readonly payload: Buffer;
 };
 
 /** A message for the broker. */
-export interface Outgoing {
+export interface OutgoingMessage {
   readonly topic: string;
   readonly payload: Buffer | string;
   readonly retain?: boolean;
@@ -22,7 +22,7 @@ export interface Outgoing {
 
 /** A message that waits until the broker takes one more. */
 export interface Waiting {
-  readonly message: Outgoing;
+  readonly message: OutgoingMessage;
   readonly done: () => void;
   readonly refused: ((code: number) => void) | undefined;
 }

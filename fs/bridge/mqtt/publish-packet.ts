@@ -2,7 +2,7 @@
  * The packet PUBLISH with QoS 1 (MQTT 5, 3.3), in one piece of memory: mqtt-packet writes each of
  * its fields to the socket alone, which a lone event waits for.
  */
-import type { Outgoing } from './messages.js';
+import type { OutgoingMessage } from './messages.js';
 
 const PUBLISH_QOS1 = 0x32;
 const RETAIN = 0x01;
@@ -15,7 +15,7 @@ const MOST_FIXED = 1 + 4 + 2;
  *
  * @param messageId the packet's number
  */
-export function publishPacket(message: Outgoing, messageId: number): Buffer {
+export function publishPacket(message: OutgoingMessage, messageId: number): Buffer {
   const { topic, payload, retain = false, userProperties = {} } = message;
   const pairs = Object.entries(userProperties);
   let properties = 0;

@@ -155,10 +155,8 @@ export class History {
       const isWhole = own === seq && upTo === own + weight && record.length <= limits.largest;
       if (!put(isWhole ? record : lossRecord(upTo - seq), upTo)) break;
     }
-    return {
-      ...{ seq: from, count: seq - from, records: records.length },
-      payload: Buffer.concat(records, bytes),
-    };
+    const payload = Buffer.concat(records, bytes);
+    return { seq: from, count: seq - from, records: records.length, payload };
   }
 
   /** Returns the place of the event with this number, or of the loss that has it. */

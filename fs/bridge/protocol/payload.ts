@@ -3,8 +3,8 @@
  * record stands for as many events as its LOST says. The user properties `session`, `seq` and
  * `count` say which events these are.
  */
-import { parseEvent } from '../../client/events/text.js';
-import { recordEnd, skipLineEnds } from '../../uevent/records.js';
+import { lostOf, parseEvent } from '../../client/events/text.js';
+import { isLossRecord, recordEnd, skipLineEnds } from '../../uevent/records.js';
 import { MAX_EVENT_BYTES, UeventText, overflowText } from '../../uevent/text.js';
 
 /** The largest payload: the largest event, and the empty line that ends it. */
@@ -66,7 +66,6 @@ function parsePieces(payload: Buffer): Piece[] {
 
 /** The text that the parser below has read. */
 const TEXT = new UeventText();
-const LOSS_HEADER = Buffer.from('overflow@/eventfs\n');
 
 /** Control characters, or a part `..`. */
 // eslint-disable-next-line no-control-regex
@@ -74,10 +73,8 @@ const BAD_PATH = /[\x00-\x1f\x7f]|(^|\/)\.\.(\/|$)/;
 
 /** Returns the piece of a record. @param record the text, with or without its last line end */
 function pieceOf(record: Buffer): Piece {
-  if (record.subarray(0, LOSS_HEADER.length).equals(LOSS_HEADER)) {
-    const lost = numberOf(parseEvent(record.toString('latin1')).property('LOST'));
-    return { weight: Math.max(1, lost), text: null };
-  }
+  if (isLossRecord(record))
+    return { weight: lostOf(parseEvent(record.toString('latin1'))), text: null };
   try {
     if (record.includes(0)) return { weight: 1, text: null };
     TEXT.readText(record, 0, record.length);

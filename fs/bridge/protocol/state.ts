@@ -56,7 +56,7 @@ export function parseState(payload: Buffer): HostState | null {
   if (value === null) return null;
   const { online, session, connection = 0, machine, first = 1, next = 1, ended = [] } = value;
   if (typeof online !== 'boolean' || !isSession(session) || !isMachine(machine)) return null;
-  if (!isNumber(connection, 0) || !isNumber(first, 1) || !isNumber(next, 1)) return null;
+  if (!isCount(connection, 0) || !isCount(first, 1) || !isCount(next, 1)) return null;
   if (first > next || !Array.isArray(ended) || ended.length > MOST_ENDED) return null;
   if (!ended.every(isEnded)) return null;
   return { online, session, connection, machine, first, next, ended };
@@ -70,7 +70,7 @@ export function questionText(question: Question): string {
 /** Parses a question that came from the network. @returns null if it is malformed */
 export function parseQuestion(payload: Buffer): Question | null {
   const { session, from, to } = parseObject(payload) ?? {};
-  if (!isSession(session) || !isNumber(from, 1) || !isNumber(to, 1) || from >= to) return null;
+  if (!isSession(session) || !isCount(from, 1) || !isCount(to, 1) || from >= to) return null;
   return { session, from, to };
 }
 
@@ -104,7 +104,8 @@ export function isMachine(value: unknown): value is string {
   return typeof value === 'string' && /^[0-9A-Za-z-]{1,64}$/.test(value);
 }
 
-function isNumber(value: unknown, least: number): value is number {
+/** Tells whether a value is a whole number of at least `least`. */
+export function isCount(value: unknown, least: number): value is number {
   return Number.isSafeInteger(value) && (value as number) >= least;
 }
 
@@ -112,7 +113,7 @@ function isNumber(value: unknown, least: number): value is number {
 export function isEnded(value: unknown): value is EndedSession {
   if (typeof value !== 'object' || value === null) return false;
   const { session, next } = value as Partial<EndedSession>;
-  return isSession(session) && isNumber(next, 1);
+  return isSession(session) && isCount(next, 1);
 }
 
 /** Tells whether a session is an earlier one of the same boot. */

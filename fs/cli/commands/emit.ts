@@ -81,7 +81,7 @@ export async function emit(properties: readonly string[], options: EmitOptions):
   // write(2) of nothing would succeed
   if (event.length === 0)
     throw new UsageError('standard input is empty (write an event to it, or give KEY=VALUE)');
-  const text = new Outgoing(event);
+  const text = new PublishText(event);
   if (text.count === 1 && event.length >= MOST_BYTES)
     throw new UserError(`${options.mount}/publish: File too large (${PUBLISH_HINTS.EFBIG})`, true);
   await send(options.mount, text);
@@ -93,7 +93,7 @@ export async function emit(properties: readonly string[], options: EmitOptions):
  * @param isFirst whether it is the first request of this process to the daemon
  * @throws UserError if the daemon refuses an event, or if eventfs is not mounted there
  */
-export async function send(mount: string, text: Outgoing, isFirst = true): Promise<void> {
+export async function send(mount: string, text: PublishText, isFirst = true): Promise<void> {
   const late = setTimeout(() => void giveUp(mount, text), PATIENCE_MS);
   try {
     // A child process makes the first request: a thread of this process that waits for the daemon
@@ -107,7 +107,7 @@ export async function send(mount: string, text: Outgoing, isFirst = true): Promi
 }
 
 /** The bytes for `publish`: one event, or several with an empty line after each. */
-export class Outgoing {
+export class PublishText {
   readonly bytes: Buffer;
   /** The number of events. */
   readonly count: number;
@@ -149,7 +149,7 @@ function emptyLines(text: Buffer): number {
   return count;
 }
 
-async function publish(mount: string, text: Outgoing, onProgress: () => void): Promise<void> {
+async function publish(mount: string, text: PublishText, onProgress: () => void): Promise<void> {
   const path = `${mount}/publish`;
   const { bytes } = text;
   try {
@@ -197,7 +197,7 @@ async function explainMount(mount: string): Promise<void> {
  * Reports that the daemon does not answer, and ends the process at once: a thread of this process
  * hangs too, and a normal exit would wait for it.
  */
-async function giveUp(mount: string, text: Outgoing): Promise<void> {
+async function giveUp(mount: string, text: PublishText): Promise<void> {
   const { exitNow } = await import('#native');
   exitNow(
     explain(

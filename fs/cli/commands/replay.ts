@@ -1,10 +1,10 @@
 /** `eventfs emit --replay`: publishes the events of a recording, with the pauses between them. */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { tellsOfLoss } from '../../client/events/text.js';
+import { lostOf, tellsOfLoss } from '../../client/events/text.js';
 import { type RecordedEvent, RecordingParser } from '../../client/events/recording.js';
 import { UsageError, UserError, isSystemError } from '../../shared/errors.js';
-import { type EmitOptions, Outgoing, send } from './emit.js';
+import { type EmitOptions, PublishText, send } from './emit.js';
 
 /** The options of `eventfs emit --replay`. */
 export interface ReplayOptions {
@@ -85,7 +85,7 @@ class Player {
       await sleepUntil(this.#due);
     }
     if (tellsOfLoss(event)) {
-      this.#lost += Number(event.property('LOST') ?? 0);
+      this.#lost += lostOf(event);
       return;
     }
     if (this.#batchBytes + event.text.length > MOST_BATCH_BYTES) await this.flush();
@@ -96,7 +96,7 @@ class Player {
   /** Publishes the events that are due. */
   async flush(): Promise<void> {
     if (this.#batch.length === 0) return;
-    const text = new Outgoing(Buffer.from(`${this.#batch.join('\n\n')}\n`, 'latin1'));
+    const text = new PublishText(Buffer.from(`${this.#batch.join('\n\n')}\n`, 'latin1'));
     this.#batch = [];
     this.#batchBytes = 0;
     await send(this.mount, text, this.#published === 0);

@@ -3,7 +3,7 @@ import { isatty } from 'node:tty';
 import { daemonEnded } from '../../client/ended.js';
 import { devices } from '../devices.js';
 import { EventStream } from '../../client/events/stream.js';
-import { type EventText, parseFilter, tellsOfLoss } from '../../client/events/text.js';
+import { type EventText, parseFilter, lostOf, tellsOfLoss } from '../../client/events/text.js';
 import { adviseOnFilter } from '../terminal/filter-advice.js';
 import { ExitCode } from '../terminal/explain.js';
 import { requireMount } from '../../client/mounted.js';
@@ -66,7 +66,7 @@ async function firstOf(stream: EventStream): Promise<'came' | 'ended'> {
     for (const event of events) {
       if (tellsOfLoss(event)) {
         console.error(
-          `eventfs: wait: ${event.property('LOST')} events were lost, and the awaited event may be one of them (try --existing)`,
+          `eventfs: wait: ${lostOf(event)} events were lost, and the awaited event may be one of them (try --existing)`,
         );
         continue;
       }

@@ -6,6 +6,7 @@
  */
 import { closeSync, constants, openSync } from 'node:fs';
 import type { Filter } from '../../uevent/filter/filter.js';
+import { OVERFLOW_HEADER } from '../../uevent/text.js';
 import { readStatusFile } from '../status.js';
 import { canBeName, readSome } from './stream.js';
 import { type EventText, recordTexts, tellsOfLoss } from './text.js';
@@ -22,8 +23,8 @@ const NUMBERED = [
   ['udev', 'UDEV_BUFFER'],
 ] as const;
 
-/** The origin of an event, without the user that published it. */
-type SourceName = 'kernel' | 'udev' | 'publish' | 'eventfs' | 'unknown';
+/** Where an event comes from, without the user that published it. */
+type Origin = 'kernel' | 'udev' | 'publish' | 'eventfs' | 'unknown';
 
 /** The sources of the events of one stream. */
 export class EventSources {
@@ -53,7 +54,7 @@ export class EventSources {
    *
    * @returns `unknown` if this reader was too slow to see all events of a source
    */
-  of(event: EventText): SourceName {
+  of(event: EventText): Origin {
     if (tellsOfLoss(event)) return 'eventfs';
     const stream = this.#streams.find((one) => one.take(event.text));
     if (stream !== undefined) return stream.name;
@@ -75,7 +76,7 @@ class SourceStream {
   readonly #buffer = Buffer.alloc(READ_BYTES);
 
   constructor(
-    readonly name: SourceName,
+    readonly name: Origin,
     private readonly fd: number,
   ) {}
 
@@ -84,7 +85,7 @@ class SourceStream {
       const length = readSome(this.fd, this.#buffer);
       if (length <= 0) return;
       for (const text of recordTexts(this.#buffer.subarray(0, length))) {
-        if (text.startsWith('overflow@/eventfs\n')) this.hasLost = true;
+        if (text.startsWith(OVERFLOW_HEADER)) this.hasLost = true;
         else this.#waiting.set(text, (this.#waiting.get(text) ?? 0) + 1);
       }
       if (this.#waiting.size > MOST_WAITING) {
@@ -117,7 +118,7 @@ class SourceStream {
 /**
  * Opens the stream of the filter's events from one source; of all its events if that is no name.
  */
-function openAlone(mount: string, filter: Filter, source: SourceName): number {
+function openAlone(mount: string, filter: Filter, source: Origin): number {
   const term = `SOURCE==${source}`;
   const wanted = filter.text
     .split('\n')

@@ -22,11 +22,17 @@ export interface EventText {
 }
 
 /**
- * Tells whether an event is an overflow record: its LOST says how many events are missing. Every
- * filter lets it pass.
+ * Tells whether an event is an overflow record: its {@link lostOf} tells how many events are
+ * missing. Every filter lets it pass.
  */
 export function tellsOfLoss({ action, devpath }: EventText): boolean {
   return action === 'overflow' && devpath === '/eventfs';
+}
+
+/** Returns how many events are missing where an overflow record is: at least 1. */
+export function lostOf(loss: EventText): number {
+  const lost = Number(loss.property('LOST'));
+  return Number.isSafeInteger(lost) && lost > 0 ? lost : 1;
 }
 
 /**

@@ -13,13 +13,23 @@ const remote = suite('the events of another host');
 const LIMITS = { bytes: 400, largest: 400, events: 4 };
 const KEPT = { bytes: 10_000, events: 12 };
 const REMOTE = { heldBytes: 1500, graceMs: 10, answerMs: 50, questions: 3 };
+/** The state of a host that is online and has no events yet. */
+const ONLINE: HostState = {
+  online: true,
+  session: 'a-1',
+  connection: 1,
+  machine: 'm',
+  first: 1,
+  next: 1,
+  ended: [],
+};
 
 /** Checks that numbers come in order, and counts each number that is missing. */
 class Reader implements HostSink {
   /** The number behind the last event or loss. */
   at = 1;
   events = 0;
-  lost_ = 0;
+  missing = 0;
   isThere = false;
   readonly asked: Question[] = [];
 
@@ -40,7 +50,7 @@ class Reader implements HostSink {
   lost(_host: string, count: number): void {
     assert.ok(count > 0);
     this.at += count;
-    this.lost_ += count;
+    this.missing += count;
   }
   ask(_host: string, question: Question): void {
     this.asked.push(question);
@@ -173,8 +183,8 @@ remote('and their losses add up to what the host has counted, in order and none 
       world.end();
       const { reader, history } = world;
       assert.is(reader.at, history.next);
-      assert.is(reader.events + reader.lost_, history.next - 1);
-      assert.is(world.host.counted.lost, reader.lost_);
+      assert.is(reader.events + reader.missing, history.next - 1);
+      assert.is(world.host.counted.lost, reader.missing);
     }),
     runs(400),
   );
@@ -194,7 +204,7 @@ remote('are complete if the host still has what the network has lost', () => {
   world.tick(10, true);
   world.deliver(0, 1);
   assert.is(world.reader.at, 11);
-  assert.is(world.reader.lost_, 0);
+  assert.is(world.reader.missing, 0);
   assert.is(world.host.due, Infinity);
 });
 
@@ -208,7 +218,7 @@ remote('are lost if no answer comes, and the reader goes on', () => {
   world.deliver(0, 1);
   for (let i = 0; i < 10; i++) world.tick(60, false);
   assert.is(world.host.counted.questions, REMOTE.questions);
-  assert.is(world.reader.lost_, 4);
+  assert.is(world.reader.missing, 4);
   assert.is(world.reader.at, 9);
 });
 
@@ -228,10 +238,7 @@ remote('end with the will of the present connection only', () => {
 remote('go on in an earlier session whose host connects again, as its state was restored', () => {
   const world = new World();
   const takes = (session: string, connection: number, online = true): void =>
-    world.host.takeState(
-      { online, session, connection, machine: 'm', first: 1, next: 1, ended: [] },
-      0,
-    );
+    world.host.takeState({ ...ONLINE, online, session, connection }, 0);
   const event = (session: string, seq: number, n: number): void =>
     world.host.takeMessage(
       { session, seq, pieces: [{ weight: 1, text: Buffer.from(`add@/x\nN=${n}\n`) }] },
@@ -250,7 +257,7 @@ remote('go on in an earlier session whose host connects again, as its state was 
   event('boot-1', 2, 3);
   takes('boot-2', 2000, false);
   assert.ok(world.reader.isThere, 'a late will');
-  assert.equal([world.reader.events, world.reader.lost_], [3, 0]);
+  assert.equal([world.reader.events, world.reader.missing], [3, 0]);
 });
 
 remote('of a later session begin at its first one, and the rest of the earlier one is lost', () => {
@@ -258,15 +265,12 @@ remote('of a later session begin at its first one, and the rest of the earlier o
   world.state();
   world.publish(3);
   const state = (session: string, ended: HostState['ended']): void =>
-    world.host.takeState(
-      { online: true, session, connection: 1, machine: 'm', first: 1, next: 5, ended },
-      0,
-    );
+    world.host.takeState({ ...ONLINE, session, next: 5, ended }, 0);
   state('boot-3', [
     { session: 'boot-1', next: 7 },
     { session: 'boot-2', next: 3 },
   ]);
-  assert.is(world.reader.lost_, 6 + 2);
+  assert.is(world.reader.missing, 6 + 2);
   state('boot-2', []);
   world.tick(10, false);
   assert.is(world.host.counted.questions, 1);
@@ -277,10 +281,7 @@ remote('go on where a session stopped that a broker with an old state brings bac
   const world = new World();
   world.state();
   const takes = (session: string, next: number, ended: HostState['ended'] = []): void =>
-    world.host.takeState(
-      { online: true, session, connection: 1, machine: 'm', first: 1, next, ended },
-      0,
-    );
+    world.host.takeState({ ...ONLINE, session, next, ended }, 0);
   const event = (session: string, seq: number, n: number): void =>
     world.host.takeMessage(
       { session, seq, pieces: [{ weight: 1, text: Buffer.from(`add@/x\nN=${n}\n`) }] },
@@ -294,7 +295,7 @@ remote('go on where a session stopped that a broker with an old state brings bac
   event('later-1', 1, 2);
   event('later-1', 2, 3);
   assert.is(world.reader.events, 3);
-  assert.is(world.reader.lost_, 0);
+  assert.is(world.reader.missing, 0);
   assert.is(world.host.due, Infinity, 'no event is asked for again');
 });
 
@@ -302,26 +303,22 @@ remote('use bounded memory, of each host and of all', () => {
   const reader = new Reader();
   const memory = { bytes: 0, most: 4000 };
   const limits = { ...REMOTE, heldBytes: 3000 };
-  const state: HostState = {
-    ...{ online: true, session: 'a-1', connection: 1, machine: 'm' },
-    ...{ first: 1, next: 1, ended: [] },
-  };
   const hosts = ['one', 'two'].map((name) => new RemoteHost(name, reader, limits, memory));
   for (const host of hosts) {
-    host.takeState(state, 0);
+    host.takeState(ONLINE, 0);
     reader.isThere = false;
     // A gap before each of them, and losses alone.
     for (let n = 1; n <= 1000; n++)
       host.takeMessage({ session: 'a-1', seq: 2 * n, pieces: [{ weight: 1, text: null }] }, 0);
   }
-  assert.ok(reader.lost_ > 3900, 'most gaps are counted as lost');
+  assert.ok(reader.missing > 3900, 'most gaps are counted as lost');
   assert.ok(memory.bytes > 2000 && memory.bytes <= 4500, String(memory.bytes));
   for (const host of hosts) {
     reader.isThere = true;
     host.end();
   }
   assert.is(memory.bytes, 0);
-  assert.is(reader.lost_, 4000);
+  assert.is(reader.missing, 4000);
 });
 
 remote('of one message that are no events are one loss', () => {
@@ -330,13 +327,7 @@ remote('of one message that are no events are one loss', () => {
     lost: (_: string, count: number) => losses.push(count),
   });
   const host = new RemoteHost('web1', reader, REMOTE);
-  host.takeState(
-    {
-      ...{ online: true, session: 'a-1', connection: 1, machine: 'm' },
-      ...{ first: 1, next: 1, ended: [] },
-    },
-    0,
-  );
+  host.takeState(ONLINE, 0);
   const pieces = Array.from({ length: 5 }, () => ({ weight: 2, text: null }));
   host.takeMessage({ session: 'a-1', seq: 1, pieces }, 0);
   assert.equal(losses, [10]);

@@ -1,7 +1,7 @@
 /** An event as `eventfs watch` shows it: the text, and the facts that the text lacks. */
 import type { EventClock, EventTime } from '../../../client/events/clock.js';
 import type { EventSources } from '../../../client/events/sources.js';
-import { type EventText, tellsOfLoss } from '../../../client/events/text.js';
+import { type EventText, lostOf, tellsOfLoss } from '../../../client/events/text.js';
 
 /** One event of a stream. */
 export interface WatchedEvent {
@@ -28,7 +28,7 @@ export function watched(
   clock: EventClock,
   sources: EventSources | null,
 ): WatchedEvent {
-  const loss = tellsOfLoss(event) ? Number(event.property('LOST') ?? 0) : 0;
+  const loss = tellsOfLoss(event) ? lostOf(event) : 0;
   const at = clock.of(event);
   const source = sources?.of(event) ?? 'unknown';
   // The file of a kept event says publish:UID; a stream does not tell the user.
