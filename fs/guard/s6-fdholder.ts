@@ -7,9 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import { guardProgram, receiveMessage, socketPair } from '#native';
 import { UserError, isSystemError } from '../shared/errors.js';
-import type { StatusLines } from '../shared/status-lines.js';
-import { Descriptors } from './descriptors.js';
-import type { Holder } from './holder.js';
+import { DescriptorStore } from './descriptor-store.js';
 
 /** How long one of the programs may take, in milliseconds. */
 const TIMEOUT_MS = 5000;
@@ -17,11 +15,7 @@ const TIMEOUT_MS = 5000;
 const PASSED = 3;
 
 /** A running s6-fdholder-daemon. */
-export class S6Fdholder implements Holder {
-  readonly keeps = true;
-  readonly resends = false;
-  readonly takesOver: boolean;
-  readonly #descriptors = new Descriptors();
+export class S6Fdholder extends DescriptorStore {
   readonly #prefix: string;
 
   /**
@@ -35,77 +29,42 @@ export class S6Fdholder implements Holder {
     private readonly socket: string,
     mount: string,
   ) {
-    this.#prefix = `eventfs:${mount}:`;
-    const listed = this.#run('s6-fdholder-list', [socket]).split('\n');
-    for (const id of listed.filter((line) => line.startsWith(this.#prefix)))
-      this.#descriptors.add(id.slice(this.#prefix.length), this.#retrieve(id));
-    this.takesOver = this.#descriptors.has('fuse');
+    const prefix = `eventfs:${mount}:`;
+    super('s6', retrieveAll(socket, prefix));
+    this.#prefix = prefix;
   }
 
-  get followsDeath(): boolean {
-    return this.takesOver;
+  protected store(name: string, fd: number): void {
+    const args = ['-d', String(PASSED), this.socket, this.#prefix + name];
+    run(this.socket, 's6-fdholder-store', args, fd);
   }
 
-  look(name: string): number | undefined {
-    return this.#descriptors.get(name);
+  protected forget(name: string): void {
+    run(this.socket, 's6-fdholder-delete', [this.socket, this.#prefix + name]);
   }
+}
 
-  take(name: string): number | undefined {
-    return this.#descriptors.take(name);
-  }
+/** Retrieves all descriptors whose names begin with a prefix. */
+function* retrieveAll(socket: string, prefix: string): Generator<[string, number]> {
+  for (const id of run(socket, 's6-fdholder-list', [socket]).split('\n'))
+    if (id.startsWith(prefix)) yield [id.slice(prefix.length), retrieve(socket, id)];
+}
 
-  keep(name: string, fd: number): void {
-    this.drop(name); // an identifier is unique there
-    this.#descriptors.keep(name);
-    this.#run('s6-fdholder-store', ['-d', String(PASSED), this.socket, this.#prefix + name], fd);
-  }
-
-  drop(name: string): void {
-    if (this.#descriptors.drop(name))
-      this.#run('s6-fdholder-delete', [this.socket, this.#prefix + name]);
-  }
-
-  ready(): Promise<void> {
-    for (const name of this.#descriptors.closeRest()) this.drop(name);
-    return Promise.resolve();
-  }
-
-  nack(): void {
-    // the supervisor sees the exit code
-  }
-
-  statusLines(): StatusLines {
-    return [['GUARDED', 's6']];
-  }
-
-  release(): void {
-    for (const name of this.#descriptors.names) this.drop(name);
-    this.#descriptors.closeRest();
-  }
-
-  #retrieve(id: string): number {
-    const [here, there] = socketPair();
-    try {
-      this.#run(
-        's6-fdholder-retrieve',
-        [this.socket, id, guardProgram, '--pass', String(PASSED)],
-        there,
+function retrieve(socket: string, id: string): number {
+  const [here, there] = socketPair();
+  try {
+    const args = [socket, id, guardProgram, '--pass', String(PASSED)];
+    run(socket, 's6-fdholder-retrieve', args, there);
+    const received = new Int32Array(1);
+    receiveMessage(here, received);
+    if (received[0] < 0)
+      throw new UserError(
+        `${socket}: ${id}: no descriptor came back (eventfs umount, and mount again)`,
       );
-      const received = new Int32Array(1);
-      receiveMessage(here, received);
-      if (received[0] < 0)
-        throw new UserError(
-          `${this.socket}: ${id}: no descriptor came back (eventfs umount, and mount again)`,
-        );
-      return received[0];
-    } finally {
-      closeSync(here);
-      closeSync(there);
-    }
-  }
-
-  #run(program: string, args: readonly string[], passed?: number): string {
-    return run(this.socket, program, args, passed);
+    return received[0];
+  } finally {
+    closeSync(here);
+    closeSync(there);
   }
 }
 

@@ -9,18 +9,12 @@
 import { fstatSync } from 'node:fs';
 import { sendDatagram } from '#native';
 import { UsageError, UserError, isSystemError } from '../shared/errors.js';
-import type { StatusLines } from '../shared/status-lines.js';
-import { Descriptors } from './descriptors.js';
-import type { Holder } from './holder.js';
+import { DescriptorStore } from './descriptor-store.js';
 
 const FIRST_PASSED = 3;
 
 /** The store of the service that this process is. */
-export class SystemdStore implements Holder {
-  readonly keeps = true;
-  readonly resends = false;
-  readonly takesOver: boolean;
-  readonly #descriptors = new Descriptors();
+export class SystemdStore extends DescriptorStore {
   readonly #socket: string;
 
   /** @throws UsageError if this is no service of systemd, UserError if it has no store */
@@ -34,62 +28,16 @@ export class SystemdStore implements Holder {
       throw new UserError(
         '--fd-holder systemd: the service has no store (set FileDescriptorStoreMax=64)',
       );
+    super('systemd', passed(environment));
     this.#socket = socket;
-    this.#takePassed(environment);
-    this.takesOver = this.#descriptors.has('fuse');
   }
 
-  get followsDeath(): boolean {
-    return this.takesOver;
-  }
-
-  look(name: string): number | undefined {
-    return this.#descriptors.get(name);
-  }
-
-  take(name: string): number | undefined {
-    return this.#descriptors.take(name);
-  }
-
-  keep(name: string, fd: number): void {
-    this.drop(name); // a second FDSTORE=1 of a name adds a second descriptor
-    this.#descriptors.keep(name);
+  protected store(name: string, fd: number): void {
     this.#notify(`FDSTORE=1\nFDPOLL=0\nFDNAME=${name}`, fd);
   }
 
-  drop(name: string): void {
-    if (this.#descriptors.drop(name)) this.#notify(`FDSTOREREMOVE=1\nFDNAME=${name}`);
-  }
-
-  ready(): Promise<void> {
-    for (const name of this.#descriptors.closeRest()) this.drop(name);
-    return Promise.resolve();
-  }
-
-  nack(): void {
-    // the supervisor sees the exit code
-  }
-
-  statusLines(): StatusLines {
-    return [['GUARDED', 'systemd']];
-  }
-
-  release(): void {
-    for (const name of this.#descriptors.names) this.drop(name);
-    this.#descriptors.closeRest();
-  }
-
-  #takePassed({
-    LISTEN_PID: pid,
-    LISTEN_FDS: count = '0',
-    LISTEN_FDNAMES: names = '',
-  }: NodeJS.ProcessEnv): void {
-    if (pid !== String(process.pid)) return;
-    const parts = names.split(':');
-    for (let i = 0; i < Number(count); i++) {
-      const fd = FIRST_PASSED + i;
-      if (isOpen(fd)) this.#descriptors.add(parts[i] ?? `unnamed-${i}`, fd);
-    }
+  protected forget(name: string): void {
+    this.#notify(`FDSTOREREMOVE=1\nFDNAME=${name}`);
   }
 
   #notify(state: string, fd = -1): void {
@@ -99,6 +47,20 @@ export class SystemdStore implements Holder {
       if (isSystemError(error)) throw UserError.from(error, this.#socket, {});
       throw error;
     }
+  }
+}
+
+/** Returns the descriptors with which systemd has started this process. */
+function* passed({
+  LISTEN_PID: pid,
+  LISTEN_FDS: count = '0',
+  LISTEN_FDNAMES: names = '',
+}: NodeJS.ProcessEnv): Generator<[string, number]> {
+  if (pid !== String(process.pid)) return;
+  const parts = names.split(':');
+  for (let i = 0; i < Number(count); i++) {
+    const fd = FIRST_PASSED + i;
+    if (isOpen(fd)) yield [parts[i] ?? `unnamed-${i}`, fd];
   }
 }
 
