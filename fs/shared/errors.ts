@@ -92,14 +92,6 @@ export function errnoText(errno: number): string {
 
 /** An error for the user, in one line that says what to do. */
 export class UserError extends Error {
-  constructor(
-    message: string,
-    /** Whether the errno of a system call is the reason. */
-    readonly failedCall = false,
-  ) {
-    super(message);
-  }
-
   /**
    * Makes an error from a failed system call: `<subject>: <strerror>`, and a hint if its code has
    * one.
@@ -111,14 +103,16 @@ export class UserError extends Error {
     error: SystemError,
     subject: string,
     hints: Readonly<Record<string, string>> = {},
-  ): UserError {
+  ): FailedCallError {
     const hint = hints[codeOf(error)];
-    return new UserError(
+    return new FailedCallError(
       `${subject === '' ? "''" : subject}: ${errnoText(error.errno)}${hint === undefined ? '' : ` (${hint})`}`,
-      true,
     );
   }
 }
+
+/** The errno of a system call is the reason. */
+export class FailedCallError extends UserError {}
 
 /** An error of usage: a wrong option, argument, filter or configuration file. */
 export class UsageError extends UserError {}

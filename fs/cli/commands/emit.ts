@@ -8,7 +8,13 @@
 import { type StatsFs, close, constants, open, readFileSync, statfs, write } from 'node:fs';
 import { PUBLISH_HINTS } from '../../client/publish-hints.js';
 import { argumentBytes } from '../../shared/argument-bytes.js';
-import { NotServedError, UsageError, UserError, isSystemError } from '../../shared/errors.js';
+import {
+  FailedCallError,
+  NotServedError,
+  UsageError,
+  UserError,
+  isSystemError,
+} from '../../shared/errors.js';
 import { FUSE_SUPER_MAGIC } from '../../shared/kernel/mountinfo.js';
 import { deviceVariables } from '../device-variables.js';
 import { explain } from '../terminal/explain.js';
@@ -83,7 +89,7 @@ export async function emit(properties: readonly string[], options: EmitOptions):
     throw new UsageError('standard input is empty (write an event to it, or give KEY=VALUE)');
   const text = new PublishText(event);
   if (text.count === 1 && event.length >= MOST_BYTES)
-    throw new UserError(`${options.mount}/publish: File too large (${PUBLISH_HINTS.EFBIG})`, true);
+    throw new FailedCallError(`${options.mount}/publish: File too large (${PUBLISH_HINTS.EFBIG})`);
   await send(options.mount, text);
 }
 
@@ -171,10 +177,9 @@ async function publish(mount: string, text: PublishText, onProgress: () => void)
   } catch (error) {
     if (!isSystemError(error)) throw error;
     if (!(error.code in PUBLISH_HINTS)) await explainMount(mount);
-    throw new UserError(
-      `${UserError.from(error, path, PUBLISH_HINTS).message}${text.progress}`,
-      true,
-    );
+    const failure = UserError.from(error, path, PUBLISH_HINTS);
+    failure.message += text.progress;
+    throw failure;
   }
 }
 

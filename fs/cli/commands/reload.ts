@@ -7,7 +7,7 @@ import { requireMount } from '../../client/mounted.js';
 import { mountPath } from '../../client/probe.js';
 import { controlDirectories, controlFiles, isOwn } from '../../guard/control-files.js';
 import { readStatusFile } from '../../client/status.js';
-import { NotServedError, UserError, isSystemError } from '../../shared/errors.js';
+import { FailedCallError, NotServedError, UserError, isSystemError } from '../../shared/errors.js';
 import { print, printable } from '../terminal/output.js';
 
 /** Longer than all time limits of the guardian together. */
@@ -70,9 +70,8 @@ function refuse(path: string): never {
   const again = `eventfs umount ${path}, then eventfs mount --guard ${path}`;
   const holder = readStatusFile(`${path}/log`).get('GUARDED');
   if (holder === 'guardian')
-    throw new UserError(
+    throw new FailedCallError(
       `${path}: its guardian belongs to another user (try as the user who has mounted it)`,
-      true,
     );
   if (holder === 'lost') throw new NotServedError(`${path}: its guardian has ended (${again})`);
   if (holder !== undefined)

@@ -103,13 +103,11 @@ class Player {
     this.#published += text.count;
   }
 
-  /** Returns an error that also says how many events of the recording were published before. */
+  /** Has an error say, too, how many events of the recording were published before. */
   withProgress(error: unknown): unknown {
-    if (!(error instanceof UserError) || this.#published === 0) return error;
-    return new UserError(
-      `${error.message}; ${this.#published} events of ${this.path} were published before`,
-      error.failedCall,
-    );
+    if (error instanceof UserError && this.#published > 0)
+      error.message += `; ${this.#published} events of ${this.path} were published before`;
+    return error;
   }
 
   /**

@@ -1,6 +1,7 @@
 /** Reports a command's failure: one line, and an exit code (docs/design.md, section 6). */
 import {
   DaemonEndedError,
+  FailedCallError,
   NotServedError,
   type SystemError,
   UsageError,
@@ -74,7 +75,7 @@ export function explain(
 ): number {
   if (error instanceof UserError) {
     say(printable(error.message)); // a path of the user may contain line ends
-    return codeOf(error);
+    return exitCodeOf(error);
   }
   if (isSystemError(error)) {
     const path = 'path' in error ? `${String(error.path)}` : error.syscall;
@@ -87,9 +88,9 @@ export function explain(
   throw error;
 }
 
-function codeOf(error: UserError): number {
+function exitCodeOf(error: UserError): number {
   if (error instanceof UsageError) return ExitCode.usage;
   if (error instanceof NotServedError) return ExitCode.notServed;
   if (error instanceof DaemonEndedError) return ExitCode.daemonEnded;
-  return error.failedCall ? ExitCode.systemCall : ExitCode.failed;
+  return error instanceof FailedCallError ? ExitCode.systemCall : ExitCode.failed;
 }

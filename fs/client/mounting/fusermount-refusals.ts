@@ -1,6 +1,6 @@
 /** Why fusermount3(1) can't mount, and what to do about it. */
 import { readFileSync } from 'node:fs';
-import { UserError } from '../../shared/errors.js';
+import { FailedCallError, UserError } from '../../shared/errors.js';
 import { kernelsRoot } from '../../shared/kernel/kernels-root.js';
 
 /** The program that mounts for users. */
@@ -61,7 +61,7 @@ export function whyRefused(program: Fusermount, path: string, said: string): Use
     ? hindrance(program)
     : undefined;
   if (obstacle !== undefined)
-    return new UserError(`${path}: ${obstacle.what} (${obstacle.mend})`, true);
+    return new FailedCallError(`${path}: ${obstacle.what} (${obstacle.mend})`);
   const lines = said.split('\n').map((line) => line.replace(/^\S*fusermount3?: */, '').trim());
   const reason = lines.filter((line) => line !== '').at(-1) ?? 'it gives no reason';
   const remedy = REMEDIES.find(([pattern]) => pattern.test(reason))?.[1] ?? 'try as root';

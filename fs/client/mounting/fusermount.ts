@@ -8,7 +8,7 @@ import { startProcess } from '../../shared/start-process.js';
 import { accessSync, closeSync, constants, readFileSync, statSync } from 'node:fs';
 import { basename, delimiter, join } from 'node:path';
 import { receiveDescriptor, socketPair } from '#native';
-import { UserError, isSystemError } from '../../shared/errors.js';
+import { FailedCallError, UserError, isSystemError } from '../../shared/errors.js';
 import { kernelsRoot } from '../../shared/kernel/kernels-root.js';
 import { MOUNT_TYPE } from '../../shared/kernel/mountinfo.js';
 import { type Fusermount, whyRefused } from './fusermount-refusals.js';
@@ -219,8 +219,7 @@ export async function unmountByFusermountApart(path: string): Promise<boolean> {
  * @param path the mount point
  */
 export function noFusermount(path: string): UserError {
-  return new UserError(
+  return new FailedCallError(
     `${path}: Operation not permitted (install fuse3, whose fusermount3 mounts for users; or try as root, or in unshare -Urm)`,
-    true,
   );
 }

@@ -9,7 +9,7 @@ import {
   mountByFusermount,
   noFusermount,
 } from '../../client/mounting/fusermount.js';
-import { UserError, isSystemError } from '../../shared/errors.js';
+import { FailedCallError, UserError, isSystemError } from '../../shared/errors.js';
 import { isInitialUserNamespace } from '../../shared/kernel/kernels-root.js';
 import { MOUNT_TYPE } from '../../shared/kernel/mountinfo.js';
 
@@ -102,7 +102,7 @@ export function refuseWithoutFusermount(path: string): void {
   if (program === undefined) throw noFusermount(path);
   const obstacle = hindrance(program);
   if (obstacle !== undefined)
-    throw new UserError(`${path}: ${obstacle.what} (${obstacle.mend})`, true);
+    throw new FailedCallError(`${path}: ${obstacle.what} (${obstacle.mend})`);
 }
 
 /** Returns the limits of a mount by fusermount3, for the log at the start. */

@@ -14,7 +14,7 @@
 import { readSync } from 'node:fs';
 import { ReadableWatch, catchInterrupts } from '#native';
 import { permitsAllowOther } from '../../client/mounting/fusermount.js';
-import { UserError } from '../../shared/errors.js';
+import { FailedCallError, UserError } from '../../shared/errors.js';
 import { type Connection, NO_CONNECTION, connectionAt } from '../../shared/kernel/connection.js';
 import { readRequestTimeouts } from '../../shared/kernel/request-timeout.js';
 import type { Logger } from '../../shared/log/logger.js';
@@ -116,7 +116,7 @@ export class FuseNative implements Driver, SessionEnds {
       });
     } catch (error) {
       if (error instanceof UserError) throw error;
-      throw new UserError(`${path}: libfuse can't mount here (${MOUNT_REMEDY})`, true);
+      throw new FailedCallError(`${path}: libfuse can't mount here (${MOUNT_REMEDY})`);
     }
     this.#connection = connectionAt(path);
     this.#descriptor = connections().find((fd) => !before.has(fd)) ?? -1;
