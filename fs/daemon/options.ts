@@ -54,9 +54,9 @@ export interface DaemonOptions extends DevFuseOptions, LiveSettings {
   /** Keeps descriptors for the next daemon (default: nothing is kept). */
   readonly holder?: Holder;
   /** The holder's state, if it is mapped already. */
-  readonly mapped?: MappedState;
+  readonly mapped?: MappedState | undefined;
   /** The paths of outlets that this daemon has opened while another one served. */
-  readonly opened?: OpenedPaths;
+  readonly opened?: OpenedPaths | undefined;
   /** Chooses what to trace, and the place of the output (default: no trace). */
   readonly trace?: Trace;
 }

@@ -1,9 +1,9 @@
 /** Declares the command that joins the mounts of many hosts. */
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import type { BridgeArguments } from '../commands/bridge/bridge-options.js';
 import { MOUNT_OPTION } from '../defaults.js';
 import { DEFAULT_LOG_LEVEL, LOG_LEVELS } from '../../shared/log/log-levels.js';
-import { parseDescriptor } from './descriptor.js';
+import { parseDescriptor, wholeNumber } from './numbers.js';
 import { parseCount } from './values.js';
 
 const MOST_KEEP_ALIVE = 3600;
@@ -30,11 +30,16 @@ export function addBridge(program: Command): void {
     .option(
       '--keep-alive <s>',
       'the time between two signs of life; without one for 1.5 times that a host is dead',
-      seconds,
+      wholeNumber(1, MOST_KEEP_ALIVE, 'a number of seconds'),
       KEEP_ALIVE,
     )
     .option('--batch <n>', 'the most events of a message', parseCount, BATCH)
-    .option('--history <mib>', 'how many MiB of events to keep for questions', mib, HISTORY_MIB)
+    .option(
+      '--history <mib>',
+      'how many MiB of events to keep for questions',
+      wholeNumber(1, MOST_HISTORY_MIB, 'a number of MiB'),
+      HISTORY_MIB,
+    )
     .option(
       '--state <dir>',
       'the directory of the state (default: $STATE_DIRECTORY, or /var/lib/eventfs-bridge)',
@@ -57,19 +62,4 @@ export function addBridge(program: Command): void {
     .action(async (options: BridgeArguments) => {
       await (await import('../commands/bridge/bridge.js')).bridge(options);
     });
-}
-
-function seconds(text: string): number {
-  return whole(text, MOST_KEEP_ALIVE, 'a number of seconds');
-}
-
-function mib(text: string): number {
-  return whole(text, MOST_HISTORY_MIB, 'a number of MiB');
-}
-
-function whole(text: string, most: number, what: string): number {
-  const value = Number(text);
-  if (!/^\d{1,4}$/.test(text) || value < 1 || value > most)
-    throw new InvalidArgumentError(`Use ${what} from 1 to ${most}.`);
-  return value;
 }

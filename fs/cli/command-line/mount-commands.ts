@@ -1,12 +1,12 @@
 /** Declares the commands that start, replace and end a daemon. */
 import type { Command } from 'commander';
-import { mountOptions } from '../commands/mount/mount-options.js';
+import { addMountOptions } from '../commands/mount/mount-options.js';
 import { DEFAULT_DIRECTORY } from '../defaults.js';
 import { directoryOf, mountInstead } from './mount-option.js';
 
 /** Adds the commands that start, replace and end a daemon. */
 export function addMountCommands(program: Command): void {
-  mountInstead(mountOptions(program.command('mount')))
+  mountInstead(addMountOptions(program.command('mount')))
     .description('serve the tree in the foreground until SIGTERM or SIGINT, then unmount')
     .argument('[DIR]', 'the directory to mount on', DEFAULT_DIRECTORY)
     .action(async (directory: string, _options: unknown, command: Command) => {

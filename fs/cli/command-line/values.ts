@@ -4,6 +4,7 @@
  */
 import { InvalidArgumentError } from 'commander';
 import { isEventName } from '../../uevent/event-name.js';
+import { wholeNumber } from './numbers.js';
 
 /** The longest time of a timer is 2^31 ms. */
 const MOST_SECONDS = 2_000_000;
@@ -40,11 +41,7 @@ export function parseInterval(text: string): number {
 }
 
 /** Parses a count of at least 1. */
-export function parseCount(text: string): number {
-  if (!/^[1-9]\d{0,4}$/.test(text))
-    throw new InvalidArgumentError('Use a whole number from 1 to 99999.');
-  return Number(text);
-}
+export const parseCount = wholeNumber(1, 99_999);
 
 /** Parses a count of events, of at least 1. */
 export function parseEventCount(text: string): number {

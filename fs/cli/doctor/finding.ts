@@ -1,4 +1,5 @@
 /** The result of a check by `eventfs doctor`. */
+import { printable } from '../terminal/output.js';
 import { isInitialUserNamespace } from '../../shared/kernel/kernels-root.js';
 
 /** One thing that a check found. */
@@ -8,6 +9,12 @@ export interface Finding {
   readonly what: string;
   /** A remedy: a command to type, or another action. */
   readonly mend?: string;
+}
+
+/** Returns a finding in one line, for output without colors. */
+export function findingLine({ level, what, mend }: Finding): string {
+  const remedy = mend === undefined ? '' : ` (${mend})`;
+  return `${level.padEnd(4)}  ${printable(`${what}${remedy}`)}\n`;
 }
 
 /**

@@ -2,7 +2,7 @@
 import * as fc from 'fast-check';
 import { Command } from 'commander';
 import * as assert from 'uvu/assert';
-import { mountOptions } from '../../../fs/cli/commands/mount/mount-options.js';
+import { addMountOptions } from '../../../fs/cli/commands/mount/mount-options.js';
 import { parseEvent } from '../../../fs/client/events/text.js';
 import { EventfsError, Filter, publish, subscribe } from '../../../fs/index.js';
 import { type DeviceEvent, eventOrLoss } from '../../../fs/library/event.js';
@@ -151,7 +151,9 @@ library('refuses options and events of any other shape', async () => {
 });
 
 library('has only options of a mount that the command has', () => {
-  const known = mountOptions(new Command('mount')).options.map((option) => option.attributeName());
+  const known = addMountOptions(new Command('mount')).options.map((option) =>
+    option.attributeName(),
+  );
   assert.equal(
     COMMAND_OPTIONS.filter((name) => !known.includes(name)),
     [],

@@ -9,9 +9,9 @@ import { SavedFile, stateRefusal } from '../../../bridge/files/saved.js';
 import { refuseSocket } from '../../../bridge/files/status-socket.js';
 import { tryWrite } from '../../../bridge/files/trial.js';
 import { UserError, isSystemError } from '../../../shared/errors.js';
-import type { Finding } from '../../doctor/finding.js';
+import { type Finding, findingLine } from '../../doctor/finding.js';
 import { ExitCode } from '../../terminal/explain.js';
-import { print, printable } from '../../terminal/output.js';
+import { print } from '../../terminal/output.js';
 import { fleetMount, localMount, refuseLoop } from './bridge-mounts.js';
 
 /**
@@ -31,10 +31,7 @@ export async function checkBridge(
     ...(options.metrics === undefined ? [] : [checkMetrics(options.metrics)]),
     ...(await checkBroker(options, loadCodec)),
   ];
-  for (const { level, what, mend } of findings) {
-    const remedy = mend === undefined ? '' : ` (${mend})`;
-    print(`${level.padEnd(4)}  ${printable(`${what}${remedy}`)}\n`);
-  }
+  print(findings.map(findingLine).join(''));
   if (findings.some(({ level }) => level === 'fail')) process.exitCode = ExitCode.failed;
 }
 

@@ -5,7 +5,7 @@ import { mountPath, probe } from '../../../client/probe.js';
 import { UserError, isSystemError } from '../../../shared/errors.js';
 import { SILENT } from '../../../shared/log/logger.js';
 import { isRingOffered } from '../../../shared/kernel/ring-parameter.js';
-import type { Finding } from '../../doctor/finding.js';
+import { type Finding, findingLine } from '../../doctor/finding.js';
 import {
   checkAddon,
   checkFuse,
@@ -17,10 +17,11 @@ import {
 import { checkRequestTimeouts } from '../../doctor/requests.js';
 import { fusermountFinding } from '../../doctor/without-root.js';
 import { ExitCode } from '../../terminal/explain.js';
-import { print, printable } from '../../terminal/output.js';
+import { print } from '../../terminal/output.js';
 import { Configuration } from './configuration.js';
-import { checkHolder, holderOption, refuseGuardConflicts, wantsHolder } from './guard.js';
-import type { MountOptions } from './mount.js';
+import { checkHolder } from './guard.js';
+import { holderOption, refuseGuardConflicts, wantsHolder } from './guard-options.js';
+import type { MountOptions } from './mount-options.js';
 
 /** The bit of CAP_SYS_ADMIN in a set of capabilities: capabilities(7). */
 const CAP_SYS_ADMIN = 1n << 21n;
@@ -37,7 +38,7 @@ export async function check(directory: string, command: Command): Promise<void> 
   const addon = await checkAddon();
   const isBuilt = addon.every(({ level }) => level !== 'fail');
   const { finding, configuration } = configured(command);
-  const options = configuration?.options as MountOptions | undefined;
+  const options = configuration?.options;
   const findings = [
     ...addon,
     ...checkKernel(),
@@ -52,20 +53,15 @@ export async function check(directory: string, command: Command): Promise<void> 
       ? await checkOptions(directory, options, configuration!)
       : []),
   ];
-  print(findings.map(lineOf).join(''));
+  print(findings.map(findingLine).join(''));
   if (finding.level === 'fail') process.exitCode = ExitCode.usage;
   else if (findings.some(({ level }) => level === 'fail')) process.exitCode = ExitCode.failed;
-}
-
-function lineOf({ level, what, mend }: Finding): string {
-  const remedy = mend === undefined ? '' : ` (${mend})`;
-  return `${level.padEnd(4)}  ${printable(`${what}${remedy}`)}\n`;
 }
 
 function configured(command: Command): { finding: Finding; configuration: Configuration | null } {
   try {
     const configuration = new Configuration(command);
-    refuseGuardConflicts(configuration.options as unknown as MountOptions);
+    refuseGuardConflicts(configuration.options);
     const { file } = configuration;
     const what = file === null ? 'no configuration file: defaults apply' : `${file} is valid`;
     return { finding: { level: 'ok', what }, configuration };

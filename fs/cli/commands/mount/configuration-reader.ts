@@ -11,7 +11,7 @@ const STDOUT = 1;
 
 function find(file: string, isOptional: boolean): Found {
   try {
-    return { text: configurationText(file, isOptional, true) };
+    return { text: configurationText(file, { isOptional, mustBeRegular: true }) };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     return { error: error.message, isRegular: !(error instanceof NoRegularFile) };

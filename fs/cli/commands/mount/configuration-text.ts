@@ -8,19 +8,24 @@ const MOST_BYTES = 1024 * 1024;
 /** A file that can be read only once. */
 export class NoRegularFile extends UsageError {}
 
+/** How to read a configuration file. */
+interface Reading {
+  /** Whether the file may be missing. */
+  readonly isOptional: boolean;
+  /** Whether a pipe or a device is refused: such a file was read before. */
+  readonly mustBeRegular: boolean;
+}
+
 /**
  * Reads the text of a configuration file.
  *
- * @param isOptional whether the file may be missing
- * @param isAgain whether it was read before
  * @returns null if the file does not exist and is not required
- * @throws NoRegularFile for a pipe or a device that is to be read again
+ * @throws NoRegularFile for a pipe or a device that must not be one
  * @throws UserError if the file can't be read, UsageError if it is no text
  */
 export function configurationText(
   file: string,
-  isOptional: boolean,
-  isAgain: boolean,
+  { isOptional, mustBeRegular }: Reading,
 ): string | null {
   let fd: number;
   try {
@@ -34,7 +39,7 @@ export function configurationText(
   try {
     // A pipe, as of the shell's <(...), can't be read twice: it is empty, or its writer makes the
     // daemon wait.
-    if (isAgain && !fstatSync(fd).isFile())
+    if (mustBeRegular && !fstatSync(fd).isFile())
       throw new NoRegularFile(`${file}: only a regular file can be read again`);
     return new TextDecoder('utf-8', { fatal: true }).decode(readAll(fd, file));
   } catch (error) {

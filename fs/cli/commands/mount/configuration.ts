@@ -10,6 +10,7 @@ import { defaultConfiguration } from '../../defaults.js';
 import { type Kind, Unfit, whole } from '../../../daemon/config/kinds.js';
 import type { LiveSettings } from '../../../daemon/options.js';
 import { configurationText } from './configuration-text.js';
+import type { MountOptions } from './mount-options.js';
 import type { Found } from './read-again.js';
 
 /** Options that concern one start, not the mount: a file can't set them. */
@@ -59,7 +60,8 @@ export class Configuration {
     this.#options = new Map(
       options.map((option) => [option.long!.slice(2).replaceAll('-', '_'), option]),
     );
-    this.text = kept === undefined ? configurationText(this.#file, this.#isOptional, false) : kept;
+    const how = { isOptional: this.#isOptional, mustBeRegular: false };
+    this.text = kept === undefined ? configurationText(this.#file, how) : kept;
     this.config = this.#parse(this.text) ?? DEFAULT_CONFIG;
     this.#mounted = this.#fixed();
   }
@@ -73,18 +75,18 @@ export class Configuration {
    * The values of all options by their attribute names. The file's values apply where the command
    * line and the environment set none.
    */
-  get options(): Readonly<Record<string, unknown>> {
+  get options(): MountOptions {
     return this.#optionsWith(this.config);
   }
 
-  #optionsWith({ mount }: Config): Readonly<Record<string, unknown>> {
+  #optionsWith({ mount }: Config): MountOptions {
     const ofFile = Object.entries(mount).map(
       ([key, value]) => [this.#options.get(key)!.attributeName(), value] as const,
     );
     const given = ofFile.filter(
       ([name]) => !['cli', 'env'].includes(this.command.getOptionValueSource(name) ?? ''),
     );
-    return { ...this.command.opts(), ...Object.fromEntries(given) };
+    return { ...this.command.opts<MountOptions>(), ...Object.fromEntries(given) };
   }
 
   /**
@@ -153,12 +155,13 @@ export class Configuration {
 
   /** Returns the settings that only a mount applies, by key, as texts to compare. */
   #fixed(): Map<string, string> {
-    const { options } = this;
+    const options = new Map(Object.entries(this.options));
     const keys = [...this.#options].filter(([key]) => !LIVE.has(key));
     const { ring } = this.config;
     return new Map([
       ...keys.map(
-        ([key, option]) => [key, JSON.stringify(options[option.attributeName()]) ?? ''] as const,
+        ([key, option]) =>
+          [key, JSON.stringify(options.get(option.attributeName())) ?? ''] as const,
       ),
       ['log.ring_events', String(ring.events)],
       ['log.ring_bytes', String(ring.bytes)],

@@ -1,15 +1,32 @@
 /** The options of `eventfs mount` that keep the mount while no daemon runs. */
 import { type Command, InvalidArgumentError } from 'commander';
+import type { DriverName, TransportName } from '../../../daemon/options.js';
+import { UsageError } from '../../../shared/errors.js';
+import { wholeNumber } from '../../command-line/numbers.js';
+
+/** The values of these options, and of others that a guarded mount depends on. */
+export interface GuardOptions {
+  readonly driver: DriverName;
+  readonly transport: TransportName;
+  readonly readyFd?: number;
+  readonly logJson?: boolean;
+  readonly syslog?: boolean;
+  readonly guard?: boolean;
+  readonly standby?: boolean;
+  readonly guardLimit: string;
+  readonly guardDeadline: number;
+  readonly fdHolder?: string;
+}
 
 /** Ten daemons in ten seconds: a request or an event ends each of them. */
-export const DEFAULT_LIMIT = '10:10';
+const DEFAULT_LIMIT = '10:10';
 /** MOST_DEATHS in native/guard/guard.h. */
 const MOST_DEATHS = 1000;
-export const DEFAULT_DEADLINE_S = 30;
+const DEFAULT_DEADLINE_S = 30;
 const MOST_DEADLINE_S = 3600;
 
 /** Adds the options to a command. */
-export function guardOptions(command: Command): Command {
+export function addGuardOptions(command: Command): Command {
   return command
     .option('--guard', 'keep the mount if the daemon dies: a guardian starts it again')
     .option('--standby', 'with --guard: start the next daemon before it is needed')
@@ -22,7 +39,7 @@ export function guardOptions(command: Command): Command {
     .option(
       '--guard-deadline <seconds>',
       'with --guard: kill a daemon that takes longer to start, to restore or to stop',
-      parseDeadline,
+      wholeNumber(1, MOST_DEADLINE_S),
       DEFAULT_DEADLINE_S,
     )
     .option(
@@ -42,15 +59,51 @@ function parseLimit(text: string): string {
   return text;
 }
 
-function parseDeadline(text: string): number {
-  const seconds = Number(text);
-  if (!/^\d+$/.test(text) || seconds < 1 || seconds > MOST_DEADLINE_S)
-    throw new InvalidArgumentError(`Use a whole number from 1 to ${MOST_DEADLINE_S}.`);
-  return seconds;
-}
-
 function parseHolder(text: string): string {
   if (text !== 'systemd' && !/^s6:./.test(text))
     throw new InvalidArgumentError('Use systemd or s6:SOCKET.');
   return text;
+}
+
+/** Returns whether the options ask for a holder of the mount. */
+export function wantsHolder({
+  guard,
+  fdHolder,
+}: Pick<GuardOptions, 'guard' | 'fdHolder'>): boolean {
+  return guard === true || fdHolder !== undefined;
+}
+
+/** Returns the option that asks for the holder, as on the command line. */
+export function holderOption({
+  guard,
+  fdHolder,
+}: Pick<GuardOptions, 'guard' | 'fdHolder'>): string {
+  return guard === true ? '--guard' : `--fd-holder ${fdHolder}`;
+}
+
+/**
+ * Refuses options that can't go together with a holder.
+ *
+ * @throws UsageError with the reason
+ */
+export function refuseGuardConflicts(options: GuardOptions): void {
+  const needsGuard = [
+    ...(options.standby === true ? ['--standby'] : []),
+    ...(options.guardLimit === DEFAULT_LIMIT ? [] : ['--guard-limit']),
+    ...(options.guardDeadline === DEFAULT_DEADLINE_S ? [] : ['--guard-deadline']),
+  ];
+  if (needsGuard.length > 0 && options.guard !== true)
+    throw new UsageError(`${needsGuard[0]}: it needs --guard (add --guard)`);
+  if (!wantsHolder(options)) return;
+  const option = holderOption(options);
+  if (options.guard === true && options.fdHolder !== undefined)
+    throw new UsageError(`--guard: --fd-holder holds the mount too (give one of the two)`);
+  if (options.driver !== 'devfuse')
+    throw new UsageError(
+      `${option}: the driver ${options.driver} can't take a mount over (use --driver devfuse)`,
+    );
+  if (options.transport === 'io-uring')
+    throw new UsageError(
+      `${option}: the kernel can't give a ring to another daemon (leave --transport out, or use --transport read)`,
+    );
 }

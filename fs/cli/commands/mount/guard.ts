@@ -1,80 +1,17 @@
 /** `eventfs mount --guard` and `--fd-holder`: the process that holds the mount without a daemon. */
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { execute, exitNow, guardProgram } from '#native';
-import type {
-  DaemonOptions,
-  DriverName,
-  OpenedPaths,
-  TransportName,
-} from '../../../daemon/options.js';
+import type { DaemonOptions, OpenedPaths } from '../../../daemon/options.js';
 import type { Daemon } from '../../../daemon/daemon.js';
 import { tellSystemdThrough } from '../../../daemon/readiness.js';
 import { type MappedState, STATE, mapState } from '../../../daemon/state-memory.js';
 import { Guardian } from '../../../guard/guardian.js';
 import { GUARD_VARIABLE } from '../../../guard/hello.js';
 import type { Holder } from '../../../guard/holder.js';
-import { UsageError } from '../../../shared/errors.js';
 import type { LineLogger, Logger } from '../../../shared/log/logger.js';
 import { ExitCode, explain } from '../../terminal/explain.js';
-import { DEFAULT_DEADLINE_S, DEFAULT_LIMIT } from './guard-options.js';
+import type { GuardOptions } from './guard-options.js';
 import { dropConfiguration } from './kept-configuration.js';
-
-/** The options that this file knows. */
-export interface GuardOptions {
-  readonly driver: DriverName;
-  readonly transport: TransportName;
-  readonly readyFd?: number;
-  readonly logJson?: boolean;
-  readonly syslog?: boolean;
-  readonly guard?: boolean;
-  readonly standby?: boolean;
-  readonly guardLimit: string;
-  readonly guardDeadline: number;
-  readonly fdHolder?: string;
-}
-
-/** Returns whether the options ask for a holder of the mount. */
-export function wantsHolder({
-  guard,
-  fdHolder,
-}: Pick<GuardOptions, 'guard' | 'fdHolder'>): boolean {
-  return guard === true || fdHolder !== undefined;
-}
-
-/** Returns the option that asks for the holder, as on the command line. */
-export function holderOption({
-  guard,
-  fdHolder,
-}: Pick<GuardOptions, 'guard' | 'fdHolder'>): string {
-  return guard === true ? '--guard' : `--fd-holder ${fdHolder}`;
-}
-
-/**
- * Refuses options that can't go together with a holder.
- *
- * @throws UsageError with the reason
- */
-export function refuseGuardConflicts(options: GuardOptions): void {
-  const needsGuard = [
-    ...(options.standby === true ? ['--standby'] : []),
-    ...(options.guardLimit === DEFAULT_LIMIT ? [] : ['--guard-limit']),
-    ...(options.guardDeadline === DEFAULT_DEADLINE_S ? [] : ['--guard-deadline']),
-  ];
-  if (needsGuard.length > 0 && options.guard !== true)
-    throw new UsageError(`${needsGuard[0]}: it needs --guard (add --guard)`);
-  if (!wantsHolder(options)) return;
-  const option = holderOption(options);
-  if (options.guard === true && options.fdHolder !== undefined)
-    throw new UsageError(`--guard: --fd-holder holds the mount too (give one of the two)`);
-  if (options.driver !== 'devfuse')
-    throw new UsageError(
-      `${option}: the driver ${options.driver} can't take a mount over (use --driver devfuse)`,
-    );
-  if (options.transport === 'io-uring')
-    throw new UsageError(
-      `${option}: the kernel can't give a ring to another daemon (leave --transport out, or use --transport read)`,
-    );
-}
 
 /**
  * Replaces this process by the guardian, which starts it again as the daemon. Does nothing without
@@ -113,12 +50,13 @@ function splitAfterNul(bytes: Buffer): [Buffer, Buffer] {
   return [bytes.subarray(0, end), bytes.subarray(end)];
 }
 
-/** The process that holds the mount, and the state that it has of the last daemon. */
-export interface Held {
+/** A mount that another process holds, and what it has of the last daemon. */
+export interface HeldMount {
   readonly holder?: Holder;
-  readonly mapped?: MappedState;
+  /** The state of the last daemon. */
+  readonly mapped?: MappedState | undefined;
   /** The paths that this daemon has opened while another one served. */
-  readonly opened?: OpenedPaths;
+  readonly opened?: OpenedPaths | undefined;
 }
 
 /**
@@ -135,13 +73,13 @@ export async function holderOf(
   { fdHolder }: GuardOptions,
   guardian: Guardian | undefined,
   standby: () => DaemonOptions,
-): Promise<Held> {
+): Promise<HeldMount> {
   if (guardian === undefined) {
     if (fdHolder === undefined) return {};
     const holder = await connect(fdHolder, path);
-    return { holder, ...mappedOf(holder) };
+    return { holder, mapped: mappedOf(holder) };
   }
-  let mapped: { mapped?: MappedState } = {};
+  let mapped: MappedState | undefined;
   let opened: OpenedPaths | undefined;
   if (guardian.role === 'next') {
     const { prepare } = await import('../../../daemon/prepare.js');
@@ -150,17 +88,17 @@ export async function holderOf(
   }
   await guardian.taken();
   dropConfiguration(guardian);
-  if (mapped.mapped === undefined) mapped = mappedOf(guardian);
-  return { holder: guardian, ...mapped, ...(opened !== undefined && { opened }) };
+  mapped ??= mappedOf(guardian);
+  return { holder: guardian, mapped, opened };
 }
 
-function mappedOf(holder: Holder): { mapped?: MappedState } {
+function mappedOf(holder: Holder): MappedState | undefined {
   const fd = holder.look(STATE);
-  if (fd === undefined) return {};
+  if (fd === undefined) return undefined;
   try {
-    return { mapped: mapState(fd) };
+    return mapState(fd);
   } catch {
-    return {}; // the daemon meets the error again when it opens the state, and reports it
+    return undefined; // the daemon meets the error again when it opens the state, and reports it
   }
 }
 

@@ -4,8 +4,8 @@ import { DEFAULT_LOG_LEVEL, LOG_LEVELS, type LogLevel } from '../../../shared/lo
 import type { LogOptions } from '../../../shared/log/logger.js';
 import { TRACE_KINDS, type TraceKind, parseKinds } from '../../../shared/log/trace.js';
 
-/** The values of the log options as the command line gives them. */
-export interface SaidOptions {
+/** The values of the log options, of the command line or the file. */
+export interface LogArguments {
   readonly debug?: readonly TraceKind[];
   readonly logLevel: LogLevel;
   readonly logJson?: boolean;
@@ -15,7 +15,7 @@ const DEBUG = '--debug';
 const EVERY_KIND = 'all';
 
 /** Adds the options to a command. */
-export function logOptions(command: Command): Command {
+export function addLogOptions(command: Command): Command {
   debugTakesNoNextWord(command);
   return command
     .addOption(
@@ -59,7 +59,7 @@ function debugTakesNoNextWord(command: Command): void {
   };
 }
 
-/** Returns the options of the log. */
-export function said({ logLevel, logJson }: SaidOptions): LogOptions {
+/** Converts the values for the logger. */
+export function loggerOptions({ logLevel, logJson }: LogArguments): LogOptions {
   return { level: logLevel, isJson: logJson === true };
 }

@@ -12,7 +12,7 @@ import { mountPath } from '../../../client/probe.js';
 import { UsageError, UserError, isSystemError } from '../../../shared/errors.js';
 import { Configuration } from './configuration.js';
 import { ExitCode } from '../../terminal/explain.js';
-import { mountOptions } from './mount-options.js';
+import { addMountOptions } from './mount-options.js';
 import { requireMount } from '../../../client/mounted.js';
 import { servingProcess } from '../../../client/serving.js';
 
@@ -97,7 +97,7 @@ function splitOptions(text: string): string[] {
  * @throws UsageError for an option that is neither one of `eventfs mount` nor to be ignored
  */
 function toArguments({ options, isSloppy }: HelperCall): string[] {
-  const known = mountOptions(new Command('mount')).options;
+  const known = addMountOptions(new Command('mount')).options;
   return options.flatMap((text) => {
     const [name] = text.split('=', 1);
     const option = known.find(
@@ -198,15 +198,15 @@ async function remount(directory: string, own: readonly string[]): Promise<numbe
     throw new UserError(
       `${path}: this process can not find the daemon (try as root, in the daemon's PID namespace)`,
     );
-  const serving = configurationOf(pid, path);
-  const wanted = mountOptions(new Command('mount'))
+  const serving = new Map(Object.entries(configurationOf(pid, path).options));
+  const wanted = addMountOptions(new Command('mount'))
     .exitOverride()
     .parse([...own], { from: 'user' });
   for (const { long } of wanted.options) {
     const name = wanted.options.find((option) => option.long === long)!.attributeName();
     if (wanted.getOptionValueSource(name) !== 'cli') continue;
     const isSame =
-      JSON.stringify(wanted.getOptionValue(name)) === JSON.stringify(serving.options[name]);
+      JSON.stringify(wanted.getOptionValue(name)) === JSON.stringify(serving.get(name));
     if (!isSame)
       throw new UserError(
         `${path}: a remount can not change ${long!.slice(2)} (try umount, then mount)`,
@@ -229,7 +229,7 @@ async function remount(directory: string, own: readonly string[]): Promise<numbe
 function configurationOf(pid: number, path: string): Configuration {
   const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
   const at = words.indexOf('mount');
-  const command = mountOptions(new Command('mount'))
+  const command = addMountOptions(new Command('mount'))
     .option('--mount <dir>')
     .argument('[DIR]')
     .exitOverride()

@@ -1,15 +1,34 @@
 /** The options of `eventfs mount`. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { DRIVER_NAMES, type StickyDirectory, TRANSPORT_NAMES } from '../../../daemon/options.js';
+import {
+  DRIVER_NAMES,
+  type OutletOptions,
+  type SourceName,
+  type StickyDirectory,
+  TRANSPORT_NAMES,
+} from '../../../daemon/options.js';
 import { DEFAULT_MOUNT_SOURCE } from '../../../shared/kernel/mountinfo.js';
-import { parseDescriptor } from '../../command-line/descriptor.js';
-import { guardOptions } from './guard-options.js';
-import { logOptions } from './log-options.js';
-import { sourceAndOutletOptions } from './source-and-outlet-options.js';
+import { parseDescriptor, wholeNumber } from '../../command-line/numbers.js';
+import { type GuardOptions, addGuardOptions } from './guard-options.js';
+import { type LogArguments, addLogOptions } from './log-options.js';
+import { addSourceAndOutletOptions } from './source-and-outlet-options.js';
+
+/** The values of the options of `eventfs mount`, of the command line or the file. */
+export interface MountOptions extends OutletOptions, LogArguments, GuardOptions {
+  readonly source: readonly (SourceName | 'none')[];
+  readonly stopFd?: number;
+  readonly sticky: readonly StickyDirectory[];
+  readonly publisher?: number;
+  readonly busyPoll: number;
+  readonly requestBound: number;
+  readonly fsname: string;
+  readonly listLinks?: boolean;
+  readonly hint?: boolean;
+}
 
 /** Adds all options of `eventfs mount` to a command. */
-export function mountOptions(command: Command): Command {
-  return logOptions(guardOptions(sourceAndOutletOptions(command)))
+export function addMountOptions(command: Command): Command {
+  return addLogOptions(addGuardOptions(addSourceAndOutletOptions(command)))
     .addOption(
       new Option('--driver <driver>', 'the way to the kernel')
         .choices(DRIVER_NAMES)
@@ -42,13 +61,13 @@ export function mountOptions(command: Command): Command {
     .option(
       '--busy-poll <us>',
       'look for the next request for us microseconds before sleeping; 0: never',
-      parseMicroseconds,
+      wholeNumber(0, MOST_BUSY_POLL_US),
       DEFAULT_BUSY_POLL_US,
     )
     .option(
       '--request-bound <s>',
       'answer EIO if the daemon works on one request for s seconds, with devfuse; 0: never',
-      parseBound,
+      wholeNumber(0, MOST_REQUEST_BOUND_S),
       DEFAULT_REQUEST_BOUND_S,
     )
     .option('--list-links', 'list stream, head and tail too (then cp -r and grep -r do not end)')
@@ -87,18 +106,4 @@ function collectSticky(text: string, before: StickyDirectory[]): StickyDirectory
     ...before,
     { name: found[1], mode: found[2] === undefined ? DEFAULT_STICKY_MODE : parseInt(found[2], 8) },
   ];
-}
-
-function parseMicroseconds(text: string): number {
-  const us = Number(text);
-  if (!/^\d+$/.test(text) || us > MOST_BUSY_POLL_US)
-    throw new InvalidArgumentError(`Use a whole number from 0 to ${MOST_BUSY_POLL_US}.`);
-  return us;
-}
-
-function parseBound(text: string): number {
-  const seconds = Number(text);
-  if (!/^\d+$/.test(text) || seconds > MOST_REQUEST_BOUND_S)
-    throw new InvalidArgumentError(`Use a whole number from 0 to ${MOST_REQUEST_BOUND_S}.`);
-  return seconds;
 }

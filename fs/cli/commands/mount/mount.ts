@@ -2,14 +2,7 @@
 import { ReadableWatch, exitNow } from '#native';
 import type { Command } from 'commander';
 import { pingWatchdog, tellReady, tellSystemd } from '../../../daemon/readiness.js';
-import type {
-  DaemonOptions,
-  DriverName,
-  OutletOptions,
-  SourceName,
-  StickyDirectory,
-  TransportName,
-} from '../../../daemon/options.js';
+import type { DaemonOptions } from '../../../daemon/options.js';
 import type { Guardian } from '../../../guard/guardian.js';
 import { UsageError, UserError, isSystemError } from '../../../shared/errors.js';
 import { LineLogger, type Logger, SILENT } from '../../../shared/log/logger.js';
@@ -19,17 +12,15 @@ import { Trace } from '../../../shared/log/trace.js';
 import { explain } from '../../terminal/explain.js';
 import type { Configuration } from './configuration.js';
 import {
-  type GuardOptions,
-  type Held,
+  type HeldMount,
   allowReplacement,
   becomeGuardian,
   failTakeover,
   holderOf,
   isReplacement,
   ownGuardian,
-  refuseGuardConflicts,
-  wantsHolder,
 } from './guard.js';
+import { refuseGuardConflicts, wantsHolder } from './guard-options.js';
 import {
   configurationOf,
   keepConfiguration,
@@ -38,25 +29,10 @@ import {
   settingsOfDead,
   takeSettings,
 } from './kept-configuration.js';
-import { type SaidOptions, said } from './log-options.js';
-import { Renewal } from './settings.js';
+import { type LogArguments, loggerOptions } from './log-options.js';
+import type { MountOptions } from './mount-options.js';
+import { Renewal } from './renewal.js';
 import { DEFAULT_SOURCES } from './source-and-outlet-options.js';
-
-/** The values of the options of `eventfs mount`, of the command line or the file. */
-export interface MountOptions extends OutletOptions, SaidOptions, GuardOptions {
-  readonly source: readonly (SourceName | 'none')[];
-  readonly driver: DriverName;
-  readonly transport: TransportName;
-  readonly readyFd?: number;
-  readonly stopFd?: number;
-  readonly sticky: readonly StickyDirectory[];
-  readonly publisher?: number;
-  readonly busyPoll: number;
-  readonly requestBound: number;
-  readonly fsname: string;
-  readonly syslog?: boolean;
-  readonly hint?: boolean;
-}
 
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
@@ -69,7 +45,7 @@ const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
  * @throws UserError if the options, the configuration or the mount fail
  */
 export async function mount(directory: string, command: Command): Promise<void> {
-  const log = new LineLogger('mount', said(command.opts<SaidOptions>()));
+  const log = new LineLogger('mount', loggerOptions(command.opts<LogArguments>()));
   try {
     const syslog = await syslogOf(command.opts<MountOptions>());
     log.hold(); // the guardian may send messages at once
@@ -78,7 +54,7 @@ export async function mount(directory: string, command: Command): Promise<void> 
     if (syslog !== undefined && isReplacement(guardian)) log.sendTo(syslog.toSyslog);
     try {
       const configuration = await configurationOf(command, guardian);
-      log.configure(said(configuration.options as unknown as SaidOptions));
+      log.configure(loggerOptions(configuration.options));
       await serve(directory, configuration, log, guardian);
     } catch (error) {
       if (error instanceof UserError) guardian?.nack(error.message);
@@ -133,7 +109,7 @@ async function serve(
   log: LineLogger,
   guardian: Guardian | undefined,
 ): Promise<void> {
-  const options = configuration.options as unknown as MountOptions;
+  const options = configuration.options;
   const path = mountPointOf(directory, guardian);
   if (!seesOwnNamespace())
     throw new UserError(
@@ -174,11 +150,11 @@ async function run(
   configuration: Configuration,
   log: LineLogger,
   logger: Logger,
-  held: Held,
+  held: HeldMount,
 ): Promise<void> {
   const { holder } = held;
   const kept = takeSettings(holder);
-  const options = configuration.options as unknown as MountOptions;
+  const options = configuration.options;
   const trace = traceOf(options, log);
   const syslog = await syslogOf(options);
   const daemon = new (await loadDaemon(holder !== undefined))({

@@ -6,7 +6,7 @@ import { argumentBytes } from '../../../shared/argument-bytes.js';
 import { Filter, FilterError } from '../../../uevent/filter/filter.js';
 
 /** Adds the options to a command. */
-export function sourceAndOutletOptions(command: Command): Command {
+export function addSourceAndOutletOptions(command: Command): Command {
   return command
     .option(
       '--source <source>',

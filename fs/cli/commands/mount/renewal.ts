@@ -5,10 +5,10 @@ import type { LineLogger, Logger } from '../../../shared/log/logger.js';
 import type { Trace } from '../../../shared/log/trace.js';
 import type { Configuration } from './configuration.js';
 import { keepSettings } from './kept-configuration.js';
-import { type SaidOptions, said } from './log-options.js';
+import { loggerOptions } from './log-options.js';
 
-/** The settings of a daemon, and the parts that they change. */
-interface Settings {
+/** A running daemon, its settings, and what else they change. */
+interface RenewalParts {
   readonly configuration: Configuration;
   readonly daemon: Daemon;
   readonly log: LineLogger;
@@ -27,7 +27,7 @@ export class Renewal {
   /** Whether SIGHUP has come meanwhile: the file may have changed after it was read. */
   #isAsked = false;
 
-  constructor(private readonly settings: Settings) {}
+  constructor(private readonly parts: RenewalParts) {}
 
   /**
    * Applies the settings of the last daemon, and soon those of a file that has changed since.
@@ -36,7 +36,7 @@ export class Renewal {
    */
   goOn(kept: string | null | undefined): void {
     if (kept !== undefined) {
-      this.settings.configuration.goOn(kept);
+      this.parts.configuration.goOn(kept);
       this.#apply();
     }
     setTimeout(() => void this.#read(true), LOOK_AFTER_MS).unref();
@@ -50,7 +50,7 @@ export class Renewal {
 
   async #read(onlyChanged: boolean): Promise<void> {
     if (this.#isReading) return;
-    const { configuration, logger, holder } = this.settings;
+    const { configuration, logger, holder } = this.parts;
     this.#isReading = true;
     try {
       if (await configuration.reload(logger, onlyChanged)) {
@@ -66,9 +66,9 @@ export class Renewal {
   }
 
   #apply(): void {
-    const { configuration, daemon, log, trace } = this.settings;
-    const options = configuration.options as unknown as SaidOptions;
-    log.configure(said(options));
+    const { configuration, daemon, log, trace } = this.parts;
+    const options = configuration.options;
+    log.configure(loggerOptions(options));
     trace.set(options.debug ?? []);
     daemon.configure(configuration.liveSettings);
   }
