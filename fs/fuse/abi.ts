@@ -14,6 +14,7 @@ export const OLDEST_MINOR_VERSION = 31;
 
 /** The node id of the mount's root. */
 export const FUSE_ROOT_ID = 1;
+
 /**
  * Opcodes of requests: enum fuse_opcode. A kernel sends the newest of them whatever version the
  * daemon speaks, until one has got ENOSYS.
