@@ -21,7 +21,7 @@ import { fileURLToPath } from 'node:url';
 import { mount, unmountApart } from '#native';
 import { type Mounted, parseMountinfo } from '../fs/shared/kernel/mountinfo.js';
 import { Untracked } from './support/runner/checkout.js';
-import { endLine } from './support/runner/end-line.js';
+import { FIGURE, SKIPPED, endLine } from './support/runner/output.js';
 import { missingRing, withRing } from './support/mount/transport.js';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
@@ -31,6 +31,8 @@ const FILE_TIMEOUT_MS = Number(process.env.EVENTFS_TEST_FILE_SECONDS ?? 300) * 1
  * How long a file may live after its tests have ended, and keep its pipes open after it has ended.
  */
 const LINGER_MS = Number(process.env.EVENTFS_TEST_LINGER_SECONDS ?? 10) * 1000;
+/** True if the tests are selected by their sentences: then a file may run none. */
+const IS_SELECTIVE = (process.env.EVENTFS_TEST_NAMES ?? '') !== '';
 const MNT_DETACH = 2;
 const FUSECTL = '/sys/fs/fuse/connections';
 
@@ -85,10 +87,12 @@ async function main(): Promise<void> {
     why,
     total,
   );
+  const hasRun = total.passed + total.failed + total.skipped > 0;
+  if (!hasRun) console.log('no test has such a name');
   console.log(
     `\n${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`,
   );
-  process.exitCode = total.failed > 0 ? 1 : 0;
+  process.exitCode = total.failed > 0 || !hasRun ? 1 : 0;
 }
 
 /** Runs files of test/unit side by side, and adds their results to `total`. */
@@ -316,8 +320,8 @@ function tell(
   console.log(
     `${result.failed > 0 ? 'FAILED ' : ''}${relative('.', file)}: ${result.passed} passed, ${result.failed} failed in ${seconds} s`,
   );
-  for (const figure of output.split('\n').filter((line) => line.startsWith('  figure: ')))
-    console.log(figure);
+  for (const line of output.split('\n'))
+    if (line.startsWith(FIGURE) || line.startsWith(SKIPPED)) console.log(line);
   if (result.failed === 0) return;
   console.log(output);
   if (late !== null) console.log(`${late}, and was aborted`);
@@ -346,17 +350,22 @@ function tellLeft(
   }
 }
 
-/** Reads the results: uvu prints `Total: n`, `Passed: n`, `Skipped: n` at the end of a file. */
+/**
+ * Reads the results: uvu prints `Total: n` and `Passed: n` at the end of a file, and counts a
+ * skipped test as passed.
+ */
 function judge(output: string, code: number | null, late: boolean): Result {
   const count = (what: string): number => {
     const found = [...output.matchAll(new RegExp(`^\\s*${what}:\\s+(\\d+)`, 'gm'))];
     return found.reduce((sum, [, digits]) => sum + Number(digits), 0);
   };
-  const [total, passed, skipped] = [count('Total'), count('Passed'), count('Skipped')];
-  const failed = total - passed; // the total does not include skipped tests
-  // A file that crashed, hung or ran no test has failed, whatever it counted.
-  const crashed = (code !== 0 || late || total === 0) && failed === 0;
-  return { passed, failed: failed + (crashed ? 1 : 0), skipped };
+  const [total, passed] = [count('Total'), count('Passed')];
+  const skipped = output.split('\n').filter((line) => line.startsWith(SKIPPED)).length;
+  const failed = total - passed;
+  // A file that crashed, hung or has no test has failed, whatever it counted.
+  const isEmpty = total === 0 && !(IS_SELECTIVE && /^\s*Total:/m.test(output));
+  const crashed = (code !== 0 || late || isEmpty) && failed === 0;
+  return { passed: passed - skipped, failed: failed + (crashed ? 1 : 0), skipped };
 }
 
 /** The mounts and processes that a file has left, and the errors while the runner ended them. */

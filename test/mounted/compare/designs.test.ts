@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { DESIGNS, type Design } from '../../../benchmarks/compare/designs/designs.js';
 import type { Peer } from '../../../benchmarks/compare/designs/peer.js';
 import { type Deaths, measureDeaths } from '../../../benchmarks/compare/measures/deaths.js';
-import { suite } from '../../support/runner/suite.js';
+import { skip, suite } from '../../support/runner/suite.js';
 
 const designs = suite('the design');
 const SUBSCRIBERS = 4;
@@ -19,6 +19,8 @@ const TEST_TIMEOUT_MS = 60_000;
 const NOTHING = { bytes: 0, inodes: 0, descriptors: 0, processes: 0 };
 
 async function withPeer(design: Design, work: (peer: Peer) => Promise<void>): Promise<void> {
+  const why = design.unavailable?.();
+  if (why !== undefined) skip(why);
   const scratch = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'compare-'));
   const peer = design.make(
     { subscribers: SUBSCRIBERS, bytes: 300, publishers: PUBLISHERS },
@@ -35,12 +37,6 @@ async function withPeer(design: Design, work: (peer: Peer) => Promise<void>): Pr
 }
 
 for (const design of DESIGNS) {
-  const why = design.unavailable?.();
-  if (why !== undefined) {
-    console.log(`skipped: ${design.title}: ${why}`);
-    continue;
-  }
-
   designs(
     `'${design.title}' delivers every event once and in order, and leaves the files that it is known to leave`,
     async () => {

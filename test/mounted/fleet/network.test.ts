@@ -5,7 +5,7 @@ import { Reader, killClients } from '../../support/clients/clients.js';
 import { type Broker, startBroker, stopFleet } from '../../support/fleet/broker.js';
 import { type Host, cut, delay, restore, startHost } from '../../support/fleet/network.js';
 import { run, until, hasSaid } from '../../support/mount/daemon.js';
-import { suite } from '../../support/runner/suite.js';
+import { skip, suite } from '../../support/runner/suite.js';
 
 const network = suite('the network of a fleet');
 network.after(async () => {
@@ -33,7 +33,7 @@ function subscribe(host: Host, broker: Broker, more: string[] = []): Reader {
 for (const version of ['own', 'trixie'] as const) {
   network(`carries messages of mosquitto ${version}, and a killed client's will`, async () => {
     const broker: Broker | null = await startBroker({ version: version as 'trixie' });
-    if (broker === null) return console.log('skipped: no mirror of Debian answers');
+    if (broker === null) return skip('no mirror of Debian answers');
     await hasSaid(broker, version === 'own' ? /version 2/ : /version 2\.0\.21 running/);
     const [web, db] = [await startHost(`web-${version}`), await startHost(`db-${version}`)];
     const reader = subscribe(db, broker);
@@ -107,7 +107,7 @@ network('has a broker that accepts connections and never answers, until it goes 
 network('delays packets where the kernel can', async () => {
   const host = await startHost('slow');
   const broker = await startBroker();
-  if (!(await delay(host, 100))) return console.log('skipped: the kernel has no netem');
+  if (!(await delay(host, 100))) skip('the kernel has no netem');
   const began = Date.now();
   await publish(host, broker, 'slow');
   assert.ok(Date.now() - began >= 200);

@@ -16,17 +16,14 @@ import { run, until } from '../../support/mount/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
 import { type How, Watcher, helperOf } from '../../support/clients/watcher.js';
 import { listed } from './common.js';
+import { figure } from '../../support/runner/output.js';
+import { skip } from '../../support/runner/suite.js';
 
 const OTHER_UID = 4321;
 const PROCESSES = 16;
 const DESCRIPTORS = 20_000;
 const EVENTS = 60;
 const MOST_MS = 20;
-
-/** Prints a figure on a line of its own, which the runner repeats. */
-function figure(text: string): void {
-  console.log(`\n  figure: ${text}`);
-}
 
 /**
  * Publishes events one by one.
@@ -327,52 +324,50 @@ const { glibcVersionRuntime } = (
  */
 const NO_ROOM = 2 ** 47;
 
-(glibcVersionRuntime === undefined ? crowded.skip : crowded)(
-  'gets its missed notices once the notifier can have its thread again',
-  async () => {
-    const path = await directory();
-    const watcher = await Watcher.on(path);
-    publishNumbered(daemon.path, 1);
-    await watcher.creates(1);
-    const said = daemon.log().length;
-    const limits = (
-      await run([
-        'prlimit',
-        '--pid',
-        String(daemon.pid),
-        '--stack',
-        '--raw',
-        '--noheadings',
-        '-o',
-        'SOFT,HARD',
-      ])
-    ).out
-      .trim()
-      .split(/\s+/);
-    await run(['prlimit', '--pid', String(daemon.pid), `--stack=${NO_ROOM}:${limits[1]}`]);
-    process.kill(helperOf(daemon.pid), 'SIGKILL');
-    await until(
-      () => daemon.log().slice(said).includes("the notifier can't run yet"),
-      `the daemon did not log it: ${daemon.log()}`,
-    );
-    publishNumbered(daemon.path, 100);
-    // The daemon tries again, more often than the notifier may die.
-    await new Promise((done) => setTimeout(done, 1500));
-    await run(['prlimit', '--pid', String(daemon.pid), `--stack=${limits.join(':')}`]);
-    await watcher.creates(101);
-    assert.equal(watcher.created, await listed(path));
-    await until(
-      () => daemon.log().slice(said).includes('the notifier runs again'),
-      'the daemon did not log it',
-    );
-    assert.is(
-      daemon.log().slice(said).split('the daemon restarts the notifier').length,
-      2,
-      'the daemon counts one death',
-    );
-    await watcher.end();
-  },
-);
+crowded('gets its missed notices once the notifier can have its thread again', async () => {
+  if (glibcVersionRuntime === undefined) skip('this is not glibc');
+  const path = await directory();
+  const watcher = await Watcher.on(path);
+  publishNumbered(daemon.path, 1);
+  await watcher.creates(1);
+  const said = daemon.log().length;
+  const limits = (
+    await run([
+      'prlimit',
+      '--pid',
+      String(daemon.pid),
+      '--stack',
+      '--raw',
+      '--noheadings',
+      '-o',
+      'SOFT,HARD',
+    ])
+  ).out
+    .trim()
+    .split(/\s+/);
+  await run(['prlimit', '--pid', String(daemon.pid), `--stack=${NO_ROOM}:${limits[1]}`]);
+  process.kill(helperOf(daemon.pid), 'SIGKILL');
+  await until(
+    () => daemon.log().slice(said).includes("the notifier can't run yet"),
+    `the daemon did not log it: ${daemon.log()}`,
+  );
+  publishNumbered(daemon.path, 100);
+  // The daemon tries again, more often than the notifier may die.
+  await new Promise((done) => setTimeout(done, 1500));
+  await run(['prlimit', '--pid', String(daemon.pid), `--stack=${limits.join(':')}`]);
+  await watcher.creates(101);
+  assert.equal(watcher.created, await listed(path));
+  await until(
+    () => daemon.log().slice(said).includes('the notifier runs again'),
+    'the daemon did not log it',
+  );
+  assert.is(
+    daemon.log().slice(said).split('the daemon restarts the notifier').length,
+    2,
+    'the daemon counts one death',
+  );
+  await watcher.end();
+});
 
 crowded.run();
 

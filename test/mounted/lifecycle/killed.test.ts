@@ -11,6 +11,7 @@ import {
   until,
   within,
 } from '../../support/mount/daemon.js';
+import { figure } from '../../support/runner/output.js';
 import { suite } from '../../support/runner/suite.js';
 import {
   CUT_OFF,
@@ -159,8 +160,8 @@ daemonSuite(
     );
     await until(() => readdirSync('/proc/self/fd').length === fds, 'descriptors are left');
     await until(() => ![...connections].some(isConnected), 'connections are left');
-    console.log(
-      `\n  figure: ${ROUNDS} rounds of start, mount, use, SIGKILL: 0 mounts, 0 processes, 0 descriptors left; ${ms.toFixed(0)} ms a round`,
+    figure(
+      `${ROUNDS} rounds of start, mount, use, SIGKILL: 0 mounts, 0 processes, 0 descriptors left; ${ms.toFixed(0)} ms a round`,
     );
   },
   60_000 + ROUNDS * 1000,

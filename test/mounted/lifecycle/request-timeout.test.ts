@@ -19,7 +19,7 @@ import {
   hasSaid,
 } from '../../support/mount/daemon.js';
 import { withRing } from '../../support/mount/transport.js';
-import { suite } from '../../support/runner/suite.js';
+import { skip, suite } from '../../support/runner/suite.js';
 import { isRingOffered } from '../../../fs/shared/kernel/ring-parameter.js';
 import { readRequestTimeouts } from '../../../fs/shared/kernel/request-timeout.js';
 
@@ -31,13 +31,17 @@ const LONG_MS = 2.3 * LIFE_MS;
 const DIRECTORY = '/proc/sys/fs/fuse';
 
 const timeout = suite("the kernel's limit on the age of requests");
-const isThere = existsSync(`${DIRECTORY}/max_request_timeout`);
-if (!isThere) console.log('skipped: the kernel has no limit on the age of requests (Linux 6.14)');
 
 timeout.after(async () => {
   await killClients();
   await killDaemons();
 });
+
+/** Skips the test on a kernel without the limit. */
+function needLimit(): void {
+  if (!existsSync(`${DIRECTORY}/max_request_timeout`))
+    skip('the kernel has no limit on the age of requests (Linux 6.14)');
+}
 
 /** Runs `work` while the sysctls have these values. */
 async function withLimits<T>(byDefault: number, max: number, work: () => Promise<T>): Promise<T> {
@@ -65,7 +69,7 @@ async function each(
   max: number,
   work: (daemon: Daemon) => Promise<void>,
 ): Promise<void> {
-  if (!isThere) return;
+  needLimit();
   const transports = isRingOffered() === undefined ? ['read'] : ['read', 'io-uring'];
   const daemons = await withLimits(byDefault, max, () =>
     withRing(() => Promise.all(transports.map(start))),
@@ -128,7 +132,7 @@ timeout(
 timeout(
   'ends blocked reads before it with fuse-native too, which can not ask for another',
   async () => {
-    if (!isThere) return;
+    needLimit();
     const daemon = await withLimits(LIMIT_S, 0, () =>
       startDaemon(['--source', 'none', '--driver', 'fuse-native'], mountPoint(), { env: MARGIN }),
     );
@@ -153,7 +157,7 @@ timeout('by default does not apply: the daemon asks for 65535 s', async () => {
 });
 
 timeout('of less than 60 s is refused, by mount and by mount --check', async () => {
-  if (!isThere) return;
+  needLimit();
   const path = mountPoint();
   const [mount, check, doctor] = await withLimits(0, 45, () =>
     Promise.all([
@@ -174,7 +178,7 @@ timeout('of less than 60 s is refused, by mount and by mount --check', async () 
 });
 
 timeout('counts the age of a read across restarts, and stays that of the mount', async () => {
-  if (!isThere) return;
+  needLimit();
   const daemon = await withLimits(0, LIMIT_S, () =>
     startDaemon(['--source', 'none', '--guard'], mountPoint(), { env: MARGIN }),
   );
@@ -193,7 +197,7 @@ timeout('counts the age of a read across restarts, and stays that of the mount',
 });
 
 timeout('does not apply to a mount that exists', async () => {
-  if (!isThere) return;
+  needLimit();
   const daemon = await startDaemon(['--source', 'none'], mountPoint(), { env: MARGIN });
   const status = await withLimits(0, LIMIT_S, () =>
     Promise.resolve(statusOf(`${daemon.path}/log`)),

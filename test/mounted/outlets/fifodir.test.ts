@@ -25,6 +25,7 @@ import { refused } from '../../support/mount/apart.js';
 import { Reader, compile, eventText, publish, statusOf } from '../../support/clients/clients.js';
 import { EVENTFS_NODE, mountPoint, run, startDaemon, until } from '../../support/mount/daemon.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
+import { figure } from '../../support/runner/output.js';
 
 const scratch = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'fifodir-'));
 const DIRECTORY = join(scratch, 'events');
@@ -63,11 +64,6 @@ function contentOf(fd: number): string {
   } catch {
     return ''; // EAGAIN
   }
-}
-
-/** Prints a line that the runner picks out of the dots of uvu. */
-function figure(text: string): void {
-  console.log(`\n  figure: ${text}`);
 }
 
 /** Reads until as many bytes have come as expected, and compares them. */

@@ -7,7 +7,8 @@ import * as assert from 'uvu/assert';
 import { rmdirSync } from 'node:fs';
 import { buildClients, client, untilAlone } from '../../support/clients/actor.js';
 import { killDaemons, run, startDaemon } from '../../support/mount/daemon.js';
-import { suite } from '../../support/runner/suite.js';
+import { figure } from '../../support/runner/output.js';
+import { skip, suite } from '../../support/runner/suite.js';
 import { missingRing, withRing } from '../../support/mount/transport.js';
 
 const ROUNDS = process.env.EVENTFS_LATE_ROUNDS ?? '150';
@@ -46,8 +47,8 @@ async function check(transport: readonly string[], source: keyof typeof KINDS): 
       );
     }
   }
-  console.log(
-    `\n  figure: late events of ${source === 'kernel' ? 'the kernel' : 'programs'} that were read, ${transport[1]}: 0 of ${2 * KINDS[source].length * Number(ROUNDS)}`,
+  figure(
+    `late events of ${source === 'kernel' ? 'the kernel' : 'programs'} that were read, ${transport[1]}: 0 of ${2 * KINDS[source].length * Number(ROUNDS)}`,
   );
   await daemon.stop();
   rmdirSync(daemon.path);
@@ -62,7 +63,7 @@ for (const [name, transport] of Object.entries(TRANSPORTS)) {
         if (name !== 'io_uring') return check(transport, source);
         await withRing(async () => {
           const why = missingRing();
-          if (why !== null) return console.log(`skipped: ${why}`);
+          if (why !== null) skip(why);
           await check(transport, source);
         });
       },

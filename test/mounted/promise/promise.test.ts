@@ -15,6 +15,7 @@ import {
   startDaemon,
   until,
 } from '../../support/mount/daemon.js';
+import { figure } from '../../support/runner/output.js';
 import { suite } from '../../support/runner/suite.js';
 
 const SIGKILL = 9;
@@ -41,11 +42,6 @@ promise.after(async () => {
   await killDaemons();
   await untilAlone();
 });
-
-/** Prints a figure on a line of its own, which the runner repeats. */
-function figure(text: string): void {
-  console.log(`\n  figure: ${text}`);
-}
 
 /** Kills a child of the observer, and has the observer wait for it. */
 async function end(pid: number): Promise<void> {

@@ -26,6 +26,7 @@ import {
   until,
   within,
 } from '../../support/mount/daemon.js';
+import { figure } from '../../support/runner/output.js';
 import { suite } from '../../support/runner/suite.js';
 
 /** The largest delay beyond the bare loop's: of 99 calls in 100, and of the slowest call. */
@@ -172,10 +173,6 @@ fairness.after(async () => {
   await killDaemons();
   await cgroup.remove();
 });
-
-function figure(text: string): void {
-  console.log(`\n  figure: ${text}`);
-}
 
 function as(uid: number, groups = 0): string[] {
   const list = Array.from({ length: groups }, (_, n) => String(100_000 + n)).join(',');

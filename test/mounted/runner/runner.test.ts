@@ -20,7 +20,7 @@ import { Actor } from '${SUPPORT}/clients/actor.js';
 import { Calls, Reader, spawnClient } from '${SUPPORT}/clients/clients.js';
 import { Background } from '${SUPPORT}/mount/command.js';
 import { Shell, startDaemon } from '${SUPPORT}/mount/daemon.js';
-import { suite } from '${SUPPORT}/runner/suite.js';
+import { skip, suite } from '${SUPPORT}/runner/suite.js';
 const scratch = process.env.EVENTFS_TEST_DIR;
 const tests = suite('a file');
 `;
@@ -31,11 +31,16 @@ const file = (body: string, more = ''): string =>
 const place = mkdtempSync(join(tmpdir(), 'eventfs-runner-'));
 let serial = 0;
 
-/** Runs files of these texts in a temporary directory. @returns output, exit code and duration */
+/**
+ * Runs files of these texts in a temporary directory.
+ * @param names selects tests by their sentences
+ * @returns output, exit code and duration
+ */
 async function runner(
   texts: readonly string[],
   temporary = place,
   folder = place,
+  names = '',
 ): Promise<{ out: string; code: number | null; seconds: number }> {
   const paths = texts.map((text) => {
     const path = join(folder, `file-${++serial}.mjs`);
@@ -50,7 +55,7 @@ async function runner(
       env: {
         ...process.env,
         TMPDIR: temporary,
-        EVENTFS_TEST_NAMES: '',
+        EVENTFS_TEST_NAMES: names,
         EVENTFS_TEST_FILE_SECONDS: '60',
         EVENTFS_TEST_LINGER_SECONDS: '4',
       },
@@ -160,6 +165,35 @@ runs(
   },
   100_000,
 );
+
+runs(
+  'counts a test that skips itself apart from those that pass, and prints its reason',
+  async () => {
+    const beside = `import { sideBySide } from '${SUPPORT}/runner/suite.js';\n`;
+    const { out, code } = await runner([
+      file('skip("no such kernel\\n");'),
+      file('', `${beside}sideBySide(tests, 2)('needs it', () => skip('no such program'));\n`),
+    ]);
+    assert.match(out, 'skipped: a file does it: no such kernel\n');
+    assert.match(out, 'skipped: a file needs it: no such program\n');
+    assert.match(out, /\n3 passed, 0 failed, 2 skipped\n$/);
+    assert.is(code, 0);
+  },
+);
+
+runs('fails if no test has run, and not for a file without a test of the wanted name', async () => {
+  const { out, code } = await runner(
+    [file(''), file('', "tests('flies', () => {});\n")],
+    place,
+    place,
+    'flies',
+  );
+  assert.match(out, /\n1 passed, 0 failed\n$/);
+  assert.is(code, 0);
+  const none = await runner([file('')], place, place, 'flies');
+  assert.match(none.out, /\nno test has such a name\n\n0 passed, 0 failed\n$/);
+  assert.is(none.code, 1);
+});
 
 runs(
   'runs tests side by side, not more than a suite allows, and counts each',

@@ -17,6 +17,7 @@ import { Reader, compile, statusOf, valuesOf } from '../../support/clients/clien
 import { makeUevent, run, until } from '../../support/mount/daemon.js';
 import { daemon, directory, mounted } from '../../support/mount/mounted.js';
 import { AS_NOBODY_FOR_EVER } from '../../support/mount/other-user.js';
+import { skip } from '../../support/runner/suite.js';
 
 const NULL_DEVICE = '/sys/class/mem/null/uevent';
 
@@ -139,49 +140,42 @@ kernel(
 );
 
 const LOOP = '/dev/loop-control';
-(existsSync(LOOP) ? kernel : kernel.skip)(
-  'comes from a loop device that is set up and taken down',
-  async () => {
-    const reader = await Reader.on(`${daemon.path}/match/SUBSYSTEM==block,KERNEL==loop*`);
-    const image = join(
-      mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'loop-')),
-      'image',
-    );
-    writeFileSync(image, '');
-    truncateSync(image, 1 << 20);
-    const { out, err } = await run(['losetup', '--find', '--show', image]);
-    const name = /^\/dev\/(loop\d+)\n$/.exec(out)?.[1];
-    assert.ok(name, err);
-    const changes = (): number =>
-      reader.records.filter(
-        (record) => record.startsWith('change@') && record.includes(`\nDEVNAME=${name}\n`),
-      ).length;
-    await until(() => changes() > 0, 'no event came from the set-up');
-    const before = changes();
-    await run(['losetup', '--detach', `/dev/${name}`]);
-    await until(() => changes() > before, 'no event came from the take-down');
-  },
-);
+kernel('comes from a loop device that is set up and taken down', async () => {
+  if (!existsSync(LOOP)) skip(`${LOOP} is not there`);
+  const reader = await Reader.on(`${daemon.path}/match/SUBSYSTEM==block,KERNEL==loop*`);
+  const image = join(mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'loop-')), 'image');
+  writeFileSync(image, '');
+  truncateSync(image, 1 << 20);
+  const { out, err } = await run(['losetup', '--find', '--show', image]);
+  const name = /^\/dev\/(loop\d+)\n$/.exec(out)?.[1];
+  assert.ok(name, err);
+  const changes = (): number =>
+    reader.records.filter(
+      (record) => record.startsWith('change@') && record.includes(`\nDEVNAME=${name}\n`),
+    ).length;
+  await until(() => changes() > 0, 'no event came from the set-up');
+  const before = changes();
+  await run(['losetup', '--detach', `/dev/${name}`]);
+  await until(() => changes() > before, 'no event came from the take-down');
+});
 
 const ZRAM = '/sys/class/zram-control';
-(existsSync(ZRAM) ? kernel : kernel.skip)(
-  'comes from a zram device that is made and removed',
-  async () => {
-    const own = await directory();
-    writeFileSync(`${own}/.filter`, 'SUBSYSTEM==block, KERNEL==zram*\n');
-    const number = readFileSync(`${ZRAM}/hot_add`, 'latin1').trim();
-    const texts = (): string[] =>
-      readdirSync(own).map((name) => readFileSync(`${own}/${name}`, 'latin1'));
-    const has = (action: string): boolean =>
-      texts().some((text) => text.startsWith(`${action}@/devices/virtual/block/zram${number}\n`));
-    try {
-      await until(() => has('add'), 'no add');
-    } finally {
-      writeFileSync(`${ZRAM}/hot_remove`, number);
-    }
-    await until(() => has('remove'), 'no remove');
-  },
-);
+kernel('comes from a zram device that is made and removed', async () => {
+  if (!existsSync(ZRAM)) skip(`${ZRAM} is not there`);
+  const own = await directory();
+  writeFileSync(`${own}/.filter`, 'SUBSYSTEM==block, KERNEL==zram*\n');
+  const number = readFileSync(`${ZRAM}/hot_add`, 'latin1').trim();
+  const texts = (): string[] =>
+    readdirSync(own).map((name) => readFileSync(`${own}/${name}`, 'latin1'));
+  const has = (action: string): boolean =>
+    texts().some((text) => text.startsWith(`${action}@/devices/virtual/block/zram${number}\n`));
+  try {
+    await until(() => has('add'), 'no add');
+  } finally {
+    writeFileSync(`${ZRAM}/hot_remove`, number);
+  }
+  await until(() => has('remove'), 'no remove');
+});
 
 kernel.run();
 

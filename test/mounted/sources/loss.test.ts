@@ -8,6 +8,7 @@ import { Calls, Reader, statusOf, valuesOf } from '../../support/clients/clients
 import { until } from '../../support/mount/daemon.js';
 import { daemon, directory, mounted } from '../../support/mount/mounted.js';
 import { withPreload } from '../../support/project.js';
+import { figure } from '../../support/runner/output.js';
 
 const loss = mounted("the kernel's socket", ['--source', 'kernel'], { under: OWN_NETWORK });
 
@@ -75,7 +76,7 @@ loss(
     }
     const seen = status('KERNEL_OVERRUNS') - overruns;
     for (const storm of storms) storm.kill('SIGKILL');
-    console.log(`  figure: a stat waited at most ${Math.round(worstMs)} ms, ${seen} overruns`);
+    figure(`a stat waited at most ${Math.round(worstMs)} ms, ${seen} overruns`);
     assert.ok(seen > 0, 'the storm did not overrun the socket');
     assert.ok(worstMs < 1000, `a stat waited ${worstMs} ms`);
     await calls.end();

@@ -20,7 +20,7 @@ import {
 } from '../../support/mount/daemon.js';
 import { withRing } from '../../support/mount/transport.js';
 import { withPreload } from '../../support/project.js';
-import { suite } from '../../support/runner/suite.js';
+import { skip, suite } from '../../support/runner/suite.js';
 import { abortConnection, connectionAt } from '../../../fs/shared/kernel/connection.js';
 import { isRingOffered } from '../../../fs/shared/kernel/ring-parameter.js';
 
@@ -149,7 +149,7 @@ killed('ends at once when a stopped daemon continues, and before that if it is n
 killed(
   'ends at once when the cgroup of the daemon thaws, and before that if it is new',
   async () => {
-    if (CGROUPS === undefined) return console.log('skipped: no cgroup2 is mounted');
+    if (CGROUPS === undefined) skip('no cgroup2 is mounted');
     await each(async (daemon, isRing) => {
       const group = `${CGROUPS}/eventfs-test-${daemon.pid}`;
       mkdirSync(group);

@@ -19,7 +19,8 @@ import {
   hasSaid,
 } from '../../support/mount/daemon.js';
 import { daemon as idle, mounted } from '../../support/mount/mounted.js';
-import { suite } from '../../support/runner/suite.js';
+import { figure } from '../../support/runner/output.js';
+import { skip, suite } from '../../support/runner/suite.js';
 
 /** The time of each stop, in milliseconds: 10 s by hand. */
 const STOP_MS = Number(process.env.EVENTFS_FAULT_SECONDS ?? 1) * 1000;
@@ -98,8 +99,7 @@ for (const first of ['readers', 'daemon'] as const)
     async () => {
       const readers = FreezableGroup.make('eventfs-readers');
       const group = FreezableGroup.make('eventfs-daemon');
-      if (readers === null || group === null)
-        return console.log('\n  skipped: no cgroup2 can be written here');
+      if (readers === null || group === null) return skip('no cgroup2 can be written here');
       for (const pid of historians.readers) readers.add(pid);
       group.add(served);
       const [one, other] = first === 'readers' ? [readers, group] : [group, readers];
@@ -158,7 +158,7 @@ faults(
     await historians.close();
     const found = historians.check(LONGEST_MS);
     assert.equal(found.violations, [], `seed ${SEED}: ${historians.out}\n${found.report()}`);
-    console.log(`\n  figure: ${found.report()}`);
+    figure(found.report());
     assert.is(await daemon.stop(), 0);
   },
   90_000,

@@ -7,6 +7,7 @@ import { buildClients } from '../../support/clients/actor.js';
 import { Historians } from '../../support/clients/history.js';
 import { configured } from '../../support/mount/config.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
+import { figure } from '../../support/runner/output.js';
 
 const SECONDS = Number(process.env.EVENTFS_HISTORY_SECONDS ?? 4);
 const SEED = Number(process.env.EVENTFS_TEST_SEED ?? Date.now() % 2 ** 31);
@@ -51,7 +52,7 @@ histories(
       found.report(),
     );
     assert.ok(lost > 0, 'the slow readers have lost nothing');
-    console.log(`\n  figure: ${found.report()}`);
+    figure(found.report());
   },
   (SECONDS + 60) * 1000,
 );

@@ -10,6 +10,7 @@ import { Fault } from '../../support/clients/fault.js';
 import { runScript } from '../../support/clients/history.js';
 import { until } from '../../support/mount/daemon.js';
 import { GuardedMount } from '../../support/mount/guarded.js';
+import { figure } from '../../support/runner/output.js';
 import { suite } from '../../support/runner/suite.js';
 
 const TRIED = Number(process.env.EVENTFS_KILLED_CALLS ?? 20);
@@ -58,7 +59,7 @@ calls(
       else await fault.end();
     }
     assert.ok(killed > 0.7 * (all / step), `only ${killed} kills`);
-    console.log(`\n  figure: killed at ${killed} of ${all} system calls`);
+    figure(`killed at ${killed} of ${all} system calls`);
     assert.is(await mount.guardian.stop(), 0);
   },
   600_000 + TRIED * 2000,

@@ -11,6 +11,7 @@ import { Attacker, OneCpu } from '../../support/mount/confined.js';
 import { until } from '../../support/mount/daemon.js';
 import { GuardedMount, median, randomNumbers } from '../../support/mount/guarded.js';
 import { AS_NOBODY, forOthers } from '../../support/mount/other-user.js';
+import { figure } from '../../support/runner/output.js';
 import { suite } from '../../support/runner/suite.js';
 
 const KILLS = Number(process.env.EVENTFS_KILLS ?? 50);
@@ -84,11 +85,11 @@ async function killUnderClients(mount: GuardedMount, count: number): Promise<voi
   const found = historians.check(LONGEST_MS);
   const log = guardian.log().slice(-2000);
   assert.equal(found.violations, [], `seed ${SEED}: ${historians.out}\n${found.report()}\n${log}`);
-  console.log(
-    `\n  figure: ${count} kills; no service for ${median(gaps).toFixed(0)} ms at the median, ` +
+  figure(
+    `${count} kills; no service for ${median(gaps).toFixed(0)} ms at the median, ` +
       `at most ${Math.max(...gaps).toFixed(0)} ms`,
   );
-  console.log(`  figure: ${found.report()}`);
+  figure(found.report());
 }
 
 kills(

@@ -8,6 +8,7 @@ import { buildClients } from '../../support/clients/actor.js';
 import { statusOf } from '../../support/clients/clients.js';
 import { Historians } from '../../support/clients/history.js';
 import { GuardedMount, type Holdings, median } from '../../support/mount/guarded.js';
+import { figure } from '../../support/runner/output.js';
 import { suite } from '../../support/runner/suite.js';
 
 const EVENTS = Number(process.env.EVENTFS_SOAK_EVENTS ?? 50_000);
@@ -90,10 +91,8 @@ soak(
       assertFlat(samples, 'descriptors', 4),
       assertFlat(samples, 'guardianDescriptors', 4),
     ];
-    console.log(
-      `\n  figure: ${samples.length} kills; ${flat.join(', ')}; state at most ${most.toFixed(1)} MiB`,
-    );
-    console.log(`  figure: ${found.report()}`);
+    figure(`${samples.length} kills; ${flat.join(', ')}; state at most ${most.toFixed(1)} MiB`);
+    figure(found.report());
     assert.is(await mount.guardian.stop(), 0);
   },
   SECONDS * 1000,

@@ -20,6 +20,7 @@ import {
   until,
   within,
 } from '../../support/mount/daemon.js';
+import { figure } from '../../support/runner/output.js';
 import { suite } from '../../support/runner/suite.js';
 
 const SECONDS = Number(process.env.EVENTFS_SOAK_SECONDS ?? 30);
@@ -194,11 +195,11 @@ soak(
       );
 
     await allIsFreed();
-    console.log(
-      `\n  figure: ${SECONDS} s: ${done.operations} operations, ${done.deaths} deaths, ${events} published events, ${sent} uevents; read+lost ${totals.join(' ')}`,
+    figure(
+      `${SECONDS} s: ${done.operations} operations, ${done.deaths} deaths, ${events} published events, ${sent} uevents; read+lost ${totals.join(' ')}`,
     );
-    console.log(
-      `  figure: at most ${most.mb.toFixed(0)} MiB and ${most.descriptors} descriptors; errnos ${done.errors}`,
+    figure(
+      `at most ${most.mb.toFixed(0)} MiB and ${most.descriptors} descriptors; errnos ${done.errors}`,
     );
   },
   (SECONDS + 120) * 1000,

@@ -1,7 +1,6 @@
 /**
  * GNU coreutils and other common programs in a process directory: they behave as on any filesystem.
  */
-import { spawnSync } from 'node:child_process';
 import * as assert from 'uvu/assert';
 import {
   appendFileSync,
@@ -19,6 +18,7 @@ import { Reader, compile, publish } from '../../support/clients/clients.js';
 import { run, until } from '../../support/mount/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
 import { AS_NOBODY } from '../../support/mount/other-user.js';
+import { need } from '../../support/runner/programs.js';
 
 const EVENT = 'add@/devices/x\nACTION=add\nSUBSYSTEM=mine\nSEQNUM=41\n';
 /** A text of more than a page, and not of whole pages. */
@@ -78,13 +78,15 @@ tool('cp copies into, out of and within the mount, with mode and times by -p', a
   await sh(`cp --sparse=always large sparse; cmp large sparse`);
 });
 
-tool('cp -a and rsync -a copy a whole directory', async () => {
+tool('cp -a copies a whole directory', async () => {
   await sh(`cp -a . ${elsewhere}/all`);
   assert.is(await sh(`diff -r . ${elsewhere}/all && ls ${elsewhere}/all`), '41\nlarge\n');
-  if (spawnSync('rsync', ['--version']).error !== undefined)
-    return console.log('skipped: rsync is not installed');
+});
+
+tool('rsync -a copies a whole directory, and a missing file back', async () => {
+  need('rsync');
   await sh(
-    `rsync -a ./ ${elsewhere}/synced/; diff -r . ${elsewhere}/synced; rm large; rsync -a ${elsewhere}/synced/ ./; cmp large ${elsewhere}/all/large`,
+    `cp large ${elsewhere}/before; rsync -a ./ ${elsewhere}/synced/; diff -r . ${elsewhere}/synced; rm large; rsync -a ${elsewhere}/synced/ ./; cmp large ${elsewhere}/before`,
   );
   assert.is(await sh('ls -A'), '41\nlarge\n');
 });
@@ -118,8 +120,7 @@ tool('cat, wc, head, tail, od and dd agree on every byte, and on the size', asyn
 });
 
 tool('cat, wc, head and tail of busybox agree with those of GNU', async () => {
-  if (spawnSync('busybox', ['true']).error !== undefined)
-    return console.log('skipped: busybox is not installed');
+  need('busybox');
   assert.is(await sh('busybox cat large'), LARGE);
   assert.is(
     await sh('busybox wc -c large 41'),

@@ -1,20 +1,23 @@
 /**
  * Debian's own s6 programs with a fifodir in a process directory. None of them knows of eventfs.
  */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import * as assert from 'uvu/assert';
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { Shell, run, until, within } from '../../support/mount/daemon.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
+import { need } from '../../support/runner/programs.js';
 
-const MISSING = ['s6-mkfifodir', 's6-ftrig-wait', 's6-ftrig-notify', 's6-cleanfifodir'].filter(
-  (name) => spawnSync(name, []).error !== undefined,
-);
+const PROGRAMS = ['s6-mkfifodir', 's6-ftrig-wait', 's6-ftrig-notify', 's6-cleanfifodir'];
 const s6 = mounted('s6');
-const s6Test: typeof s6.skip = (sentence, body) =>
-  MISSING.length === 0 ? s6(sentence, body) : s6.skip(sentence, body);
-if (MISSING.length > 0)
-  console.log(`skipped: s6's tests need ${MISSING.join(', ')} (try apt-get install s6)`);
+
+/** Registers a test that needs the programs. */
+function s6Test(sentence: string, body: () => Promise<void> | void): void {
+  s6(sentence, async () => {
+    need(...PROGRAMS);
+    await body();
+  });
+}
 
 /** The owners of fifodirs, to be killed if a test fails. */
 const owners: Shell[] = [];

@@ -18,7 +18,8 @@ import {
 import { run, until, within } from '../../support/mount/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
 import { AS_NOBODY } from '../../support/mount/other-user.js';
-import { type Suite, suite } from '../../support/runner/suite.js';
+import { figure } from '../../support/runner/output.js';
+import { type Suite, skip, suite } from '../../support/runner/suite.js';
 import { missingRing } from '../../support/mount/transport.js';
 import { ConcurrentReaders } from './concurrent-readers.js';
 
@@ -448,9 +449,7 @@ const get = (fd, position) => new Promise((done) => read(fd, Buffer.alloc(4096),
         most = Math.max(most, performance.now() - started);
       }
     }
-    console.log(
-      `\n  figure: close to RELEASE behind 200 libaio reads that wait, at most ${most.toFixed(1)} ms`,
-    );
+    figure(`close to RELEASE behind 200 libaio reads that wait, at most ${most.toFixed(1)} ms`);
     const one = libaioReaders();
     assert.is(await one.ask('aio 1'), 'reading');
     await until(() => statusOf(`${daemon.path}/log`).PARKED === '201', 'the read does not wait');
@@ -460,8 +459,8 @@ const get = (fd, position) => new Promise((done) => read(fd, Buffer.alloc(4096),
     assert.ok(ms < 1000, `it took ${ms} ms to die of SIGKILL`);
     const all = performance.now();
     assert.is(await many.ask('kill'), 'left 0');
-    console.log(
-      `\n  figure: SIGKILL to the end of a process with a libaio read that waits: ${ms.toFixed(1)} ms; of 200: ${(performance.now() - all).toFixed(1)} ms`,
+    figure(
+      `SIGKILL to the end of a process with a libaio read that waits: ${ms.toFixed(1)} ms; of 200: ${(performance.now() - all).toFixed(1)} ms`,
     );
     for (const each of [many, one]) await each.end();
     await calls.end();
@@ -474,23 +473,20 @@ const get = (fd, position) => new Promise((done) => read(fd, Buffer.alloc(4096),
 const TRANSPORTS = { 'read(2)': 'read', io_uring: 'io-uring' } as const;
 
 if (await lacksUring()) {
-  console.log('skipped: io_uring is not available here');
-  const skipped = suite("io_uring's READ");
-  skipped.skip('is not tested', () => undefined);
-  skipped.run();
+  const test = suite("io_uring's READ");
+  test('can be used', () => skip('io_uring is not available here'));
+  test.run();
 } else {
   buildClients();
   for (const [name, transport] of Object.entries(TRANSPORTS)) {
+    const subject = `with requests by ${name}, io_uring's READ`;
     const why = transport === 'read' ? null : missingRing();
-    if (why === null)
-      readTests(
-        mounted(`with requests by ${name}, io_uring's READ`, [
-          '--source',
-          'none',
-          '--transport',
-          transport,
-        ]),
-      );
-    else console.log(`skipped: ${why}`);
+    if (why === null) {
+      readTests(mounted(subject, ['--source', 'none', '--transport', transport]));
+    } else {
+      const test = suite(subject);
+      test('can be used', () => skip(why));
+      test.run();
+    }
   }
 }

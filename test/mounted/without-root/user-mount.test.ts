@@ -16,7 +16,7 @@ import {
 import { AS_NOBODY, asUser as commandAs } from '../../support/mount/other-user.js';
 import { EVENTFS_NODE } from '../../support/project.js';
 import { missingRing, withRing } from '../../support/mount/transport.js';
-import { suite } from '../../support/runner/suite.js';
+import { skip, suite } from '../../support/runner/suite.js';
 import { MISSING, asUser, findings, ownMountPoint, seenIn, sh, startAsUser } from './common.js';
 
 /** An id of no user: another one than root and than the user who mounts. */
@@ -181,7 +181,8 @@ own('is open to other users if /etc/fuse.conf permits it, and their deaths are s
 
 own('gets its requests through io_uring, where the kernel offers it', async () => {
   await withRing(async () => {
-    if (missingRing() !== null) return console.log(`skipped: ${missingRing()}`);
+    const why = missingRing();
+    if (why !== null) skip(why);
     const daemon = await startAsUser(['--source', 'none', '--transport', 'io-uring']);
     assert.match(await sh(`cat ${daemon.path}/log/.status`), /^TRANSPORT=io-uring$/m);
     assert.is(await daemon.stop(), 0);

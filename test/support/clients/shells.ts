@@ -23,19 +23,6 @@ export type Ask = (completion: string, lines: readonly Line[], place: Place) => 
 /** Prints the offers of each line, one a line of output, and a separator after each. */
 const END = 'end-of-offers';
 
-/** Returns whether a command is in PATH. */
-export function isInstalled(command: string): boolean {
-  const paths = (process.env.PATH ?? '').split(delimiter);
-  return paths.some((path) => {
-    try {
-      execFileSync('test', ['-x', join(path, command)]);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-}
-
 /** bash without bash-completion: the function is called as bash calls it. */
 export const askBash: Ask = (completion, lines, place) => {
   const probes = lines.map(

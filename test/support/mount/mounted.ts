@@ -47,7 +47,7 @@ export function mounted(name: string, args?: readonly string[], setting?: Daemon
     };
     tests(sentence, alone, timeoutMs);
   };
-  return Object.assign(test, { skip: tests.skip, before: tests.before, after: tests.after, run });
+  return Object.assign(test, { before: tests.before, after: tests.after, run });
 }
 
 let serial = 0;

@@ -11,7 +11,7 @@
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
-import { endLine } from './end-line.js';
+import { endLine } from './output.js';
 
 /** The globals by which uvu's own command line runs several files. */
 interface UvuGlobals {

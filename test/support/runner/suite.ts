@@ -6,6 +6,7 @@
 import { suite as uvuSuite, type Test } from 'uvu';
 import { within } from '../mount/daemon.js';
 import { endDescendants } from './descendants.js';
+import { SKIPPED } from './output.js';
 
 const TIMEOUT_MS = 30_000;
 /** The time until a file with a failed test exits, once all its processes are dead. */
@@ -14,8 +15,6 @@ const LINGER_MS = 1000;
 /** A suite whose tests have a time limit. */
 export interface Suite {
   (name: string, body: () => Promise<void> | void, timeoutMs?: number): void;
-  /** Registers a test that fails for a known reason. It does not run, but counts as skipped. */
-  readonly skip: (name: string, body: () => Promise<void> | void) => void;
   readonly before: (hook: () => Promise<void> | void) => void;
   readonly after: (hook: () => Promise<void> | void) => void;
   readonly run: () => void;
@@ -23,6 +22,17 @@ export interface Suite {
 
 /** Selects the tests to run: a pattern of their sentences, from EVENTFS_TEST_NAMES. */
 const NAMES = new RegExp(process.env.EVENTFS_TEST_NAMES ?? '');
+
+/** The error by which a test says that it can't run here. */
+class Skip extends Error {}
+
+/**
+ * Ends a test that can't run here. The runner prints the reason, and counts the test as skipped.
+ * @param why what is missing
+ */
+export function skip(why: string): never {
+  throw new Skip(why);
+}
 
 /** A test that runs side by side with others of its suite. */
 interface Waiting {
@@ -51,14 +61,16 @@ export function suite(name: string): Suite {
       try {
         await within(timeoutMs, Promise.resolve(body()), `'${name} ${sentence}' did not end`);
       } catch (error) {
+        if (error instanceof Skip) {
+          console.log(`\n${SKIPPED}${name} ${sentence}: ${error.message.trim()}`);
+          return;
+        }
         hasFailed = true;
         throw error;
       }
     });
   };
   return Object.assign(test, {
-    skip: (sentence: string, body: () => Promise<void> | void) =>
-      inner.skip(sentence, async () => body()),
     // uvu runs no test after an error of `before`, and does not print the error.
     before: (hook: () => Promise<void> | void) =>
       inner.before(async () => {

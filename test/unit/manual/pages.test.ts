@@ -9,8 +9,8 @@ import { EXIT_CODE_MEANINGS, ExitCode } from '../../../fs/cli/terminal/explain.j
 import { commandLine, manual } from '../../../tools/manual/product.js';
 import { heading, paragraph, parse, render, text } from '../../../tools/manual/roff.js';
 import { readDocument } from '../../support/documents/markdown.js';
-import { isInstalled } from '../../support/clients/shells.js';
-import { suite } from '../../support/runner/suite.js';
+import { need } from '../../support/runner/programs.js';
+import { skip, suite } from '../../support/runner/suite.js';
 
 const page = suite('the manual');
 const scratch = mkdtempSync(join(tmpdir(), 'eventfs-manual-'));
@@ -26,15 +26,6 @@ const SOURCES: Readonly<Record<string, readonly string[]>> = {
 
 /** Whether `man` is man-db's: others, and the stub of small images, have no --warnings. */
 const isManDb = /^man /.test(spawnSync('man', ['--version'], { encoding: 'utf8' }).stdout ?? '');
-
-/** Registers a test that needs a program. */
-function needing(program: string, sentence: string, body: () => void): void {
-  if (program === 'man' ? isManDb : isInstalled(program)) page(sentence, body);
-  else {
-    console.log(`${program} is not installed: that the manual ${sentence} is not tested`);
-    page.skip(sentence, body);
-  }
-}
 
 function fileOf(name: string, roff: string): string {
   const file = join(scratch, name);
@@ -64,7 +55,8 @@ function textsOf(node: RootContent): string[] {
   return (isPair ? children.slice(1) : children).flatMap(textsOf);
 }
 
-needing('mandoc', 'passes mandoc -T lint', () => {
+page('passes mandoc -T lint', () => {
+  need('mandoc');
   for (const { file, roff } of manual()) {
     const { stdout, status } = spawnSync(
       'mandoc',
@@ -76,7 +68,8 @@ needing('mandoc', 'passes mandoc -T lint', () => {
   }
 });
 
-needing('man', 'passes man --warnings', () => {
+page('passes man --warnings', () => {
+  if (!isManDb) skip('man-db is not installed');
   for (const { file, roff } of manual()) {
     const { stderr, status } = spawnSync(
       'man',
@@ -91,7 +84,8 @@ needing('man', 'passes man --warnings', () => {
   }
 });
 
-needing('mandoc', 'loses no text of its documents', () => {
+page('loses no text of its documents', () => {
+  need('mandoc');
   const pages = manual();
   assert.equal(
     pages.map(({ file }) => file),
@@ -121,7 +115,8 @@ function isReplaced(node: RootContent): boolean {
   return node.type === 'table' && textsOf(node.children[0])[0] === 'option';
 }
 
-needing('mandoc', 'lists every command, option and exit code', () => {
+page('lists every command, option and exit code', () => {
+  need('mandoc');
   const output = shown('eventfs.1', manual()[0].roff);
   for (const { usage, options, arguments: all } of commandLine.commands) {
     assert.ok(output.includes(usage), usage);
@@ -146,7 +141,8 @@ page('has the exit codes of the reference', () => {
   );
 });
 
-needing('mandoc', 'shows each character that roff has a use for', () => {
+page('shows each character that roff has a use for', () => {
+  need('mandoc');
   const characters = `.a 'b \\c "d" -e ^f ~g \`h [i] @j {k} % # $ | < > & * / \\fB \\&`;
   const header = { name: 'x', section: '7', date: '2026-01-01', version: '1' };
   const lines = ['.dot', "'quote", '...', '\\', '-', 'a@b', characters];

@@ -14,6 +14,7 @@ import { StateTable } from '../../../fs/state/table.js';
 import { restoreTree } from '../../../fs/tree/restore/restore.js';
 import { MemoryKernel } from '../../support/memory/kernel.js';
 import { runs } from '../../support/runner/budget.js';
+import { figure } from '../../support/runner/output.js';
 import { suite } from '../../support/runner/suite.js';
 
 /** The ring is a little larger than the reserve that a log keeps free. */
@@ -123,7 +124,7 @@ damaged('is refused or read right, whichever bit is flipped', () => {
   Error.stackTraceLimit = stackTraceLimit;
   assert.is(restored(memory), expected);
   assert.ok(counts.early > 8 * 1000 && counts.late > 0 && counts.right > 0, JSON.stringify(counts));
-  console.log(`\n  figure: ${JSON.stringify(counts)}`);
+  figure(JSON.stringify(counts));
 });
 
 damaged('is refused or read right, wherever it is truncated', () => {
