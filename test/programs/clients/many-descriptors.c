@@ -7,25 +7,11 @@
  * inotify_add_watch(2) does. The program prints `ready` once all run, and ends with its standard
  * input.
  */
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
+#include "common.h"
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#define PAUSE_US 10000
-
-static void fail(const char *what) {
-  fprintf(stderr, "many-descriptors: %s: %s\n", what, strerror(errno));
-  exit(1);
-}
+#define PAUSE_NS (10 * NS_PER_MS)
 
 static void open_descriptors(const char *path, long descriptors, int ready) {
   struct stat ignored;
@@ -33,39 +19,35 @@ static void open_descriptors(const char *path, long descriptors, int ready) {
   for (long i = 0; i < descriptors; i++)
     if (dup(null) < 0) {
       if (errno == EMFILE) break; /* the machine allows no more */
-      fail("dup");
+      die("dup: %m");
     }
   for (int is_first = 1;; is_first = 0) {
-    if (stat(path, &ignored) != 0 && is_first) fail(path);
-    if (is_first && write(ready, "", 1) != 1) fail("write");
-    usleep(PAUSE_US);
+    if (stat(path, &ignored) != 0 && is_first) die("%s: %m", path);
+    if (is_first && write(ready, "", 1) != 1) die("write: %m");
+    sleep_ns(PAUSE_NS);
   }
 }
 
 int main(int count, char **arguments) {
-  if (count != 5) return 2;
+  if (count != 5) die("usage: many-descriptors MOUNT UID PROCESSES DESCRIPTORS");
   uid_t uid = (uid_t)atol(arguments[2]);
   long processes = atol(arguments[3]), descriptors = atol(arguments[4]);
   struct rlimit limit;
   int ready[2];
   char path[4096], byte;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) fail("getrlimit");
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) die("getrlimit: %m");
   limit.rlim_cur = limit.rlim_max;
-  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) fail("setrlimit");
-  if (setresuid(uid, uid, uid) != 0) fail("setresuid");
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) die("setrlimit: %m");
+  if (setresuid(uid, uid, uid) != 0) die("setresuid: %m");
   snprintf(path, sizeof path, "%s/%d", arguments[1], (int)getpid());
-  if (mkdir(path, 0755) != 0) fail(path);
-  if (pipe(ready) != 0) fail("pipe");
+  if (mkdir(path, 0755) != 0) die("%s: %m", path);
+  if (pipe(ready) != 0) die("pipe: %m");
   for (long i = 0; i < processes; i++) {
-    pid_t child = fork();
-    if (child < 0) fail("fork");
-    if (child > 0) continue;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    open_descriptors(path, descriptors, ready[1]);
+    if (fork_child() == 0) open_descriptors(path, descriptors, ready[1]);
   }
   close(ready[1]);
   for (long i = 0; i < processes; i++)
-    if (read(ready[0], &byte, 1) != 1) fail("a child");
+    if (read(ready[0], &byte, 1) != 1) die("a child has failed");
   puts("ready");
   fflush(stdout);
   while (read(STDIN_FILENO, &byte, 1) > 0) continue;

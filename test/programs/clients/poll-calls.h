@@ -3,9 +3,9 @@
 #define POLL_CALLS_H
 
 /* poll <ms> <events> <slot>...: answers the revents of each */
-static void doPoll(void) {
+static void do_poll(void) {
   struct pollfd polled[MOST_WORDS];
-  int count = wordCount - 3;
+  int count = word_count - 3;
   for (int i = 0; i < count; i++)
     polled[i] = (struct pollfd){.fd = fd(3 + i), .events = (short)number(2)};
   int ready = poll(polled, (nfds_t)count, (int)number(1));
@@ -19,11 +19,11 @@ static void doPoll(void) {
 }
 
 /* select <ms> <slot>...: answers for each whether it is readable */
-static void doSelect(void) {
+static void do_select(void) {
   fd_set readable;
   FD_ZERO(&readable);
   int highest = 0;
-  for (int i = 2; i < wordCount; i++) {
+  for (int i = 2; i < word_count; i++) {
     FD_SET(fd(i), &readable);
     if (fd(i) > highest) highest = fd(i);
   }
@@ -34,18 +34,18 @@ static void doSelect(void) {
     return;
   }
   printf("%d", ready);
-  for (int i = 2; i < wordCount; i++) printf(" %d", FD_ISSET(fd(i), &readable) ? 1 : 0);
+  for (int i = 2; i < word_count; i++) printf(" %d", FD_ISSET(fd(i), &readable) ? 1 : 0);
   putchar('\n');
 }
 
 /* epoll_add <epoll slot> <slot> <events>: the event carries the slot's number */
-static void doEpollAdd(void) {
+static void do_epoll_add(void) {
   struct epoll_event event = {.events = (uint32_t)number(3), .data.u32 = (uint32_t)number(2)};
   answer(epoll_ctl(fd(1), EPOLL_CTL_ADD, fd(2), &event));
 }
 
 /* epoll_wait <epoll slot> <ms>: answers the number of events, and slot:events of each */
-static void doEpollWait(void) {
+static void do_epoll_wait(void) {
   struct epoll_event events[MOST_WORDS];
   int ready = epoll_wait(fd(1), events, MOST_WORDS, (int)number(2));
   if (ready < 0) {

@@ -3,15 +3,10 @@
  * as in a container whose seccomp filter forbids it, or on a kernel without it: io_uring_setup(2)
  * or open_tree(2).
  */
-#include <errno.h>
+#include "common.h"
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 static long number_of(const char *call) {
   if (strcmp(call, "io_uring_setup") == 0) return SYS_io_uring_setup;
@@ -21,10 +16,7 @@ static long number_of(const char *call) {
 
 int main(int argc, char **argv) {
   long number = argc < 3 ? -1 : number_of(argv[1]);
-  if (number < 0) {
-    fputs("usage: refuses io_uring_setup|open_tree COMMAND [ARGUMENT ...]\n", stderr);
-    return 1;
-  }
+  if (number < 0) die("usage: refuses io_uring_setup|open_tree COMMAND [ARGUMENT ...]");
   struct sock_filter refuse[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)number, 0, 1),
@@ -33,11 +25,8 @@ int main(int argc, char **argv) {
   };
   struct sock_fprog program = {sizeof refuse / sizeof *refuse, refuse};
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-      prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
-    fprintf(stderr, "refuses: prctl: %s\n", strerror(errno));
-    return 1;
-  }
+      prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+    die("prctl: %m");
   execvp(argv[2], argv + 2);
-  fprintf(stderr, "refuses: %s: %s\n", argv[2], strerror(errno));
-  return 1;
+  die("%s: %m", argv[2]);
 }

@@ -13,21 +13,13 @@
  *   sequences splice FILE     splice(2) to standard output, a pipe
  *   sequences sendfile FILE   sendfile(2) to standard output
  */
-#define _GNU_SOURCE
+#include "common.h"
 #include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/inotify.h>
-#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define LIMIT_S 25
 #define LARGEST_UDEV_EVENT 8192

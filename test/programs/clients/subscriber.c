@@ -13,35 +13,21 @@
  *   subscriber !silent PATH         connects and never reads, until it is killed
  *   subscriber !rounds N PATH       N rounds of forbidden behavior: see `misbehave`
  */
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
+#include "common.h"
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 enum { MOST_BYTES = 128 * 1024 };
 
 static char bytes[MOST_BYTES];
 
-static void fail(const char *call) {
-  perror(call);
-  exit(1);
-}
-
-static int connectTo(const char *path) {
+static int connect_to(const char *path) {
   int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   strncpy(address.sun_path, path, sizeof address.sun_path - 1);
-  if (fd < 0) fail("socket");
-  if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0) fail("connect");
+  if (fd < 0) die("socket: %m");
+  if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0) die("connect: %m");
   return fd;
 }
 
@@ -73,7 +59,7 @@ static int follow(int fd) {
       return 0;
     }
     if (passed >= 0) {
-      got = pread(passed, bytes, sizeof bytes, 0);  // all receivers share the position
+      got = pread(passed, bytes, sizeof bytes, 0); /* all receivers share the position */
       close(passed);
     }
     fwrite(bytes, 1, (size_t)got, stdout);
@@ -82,9 +68,9 @@ static int follow(int fd) {
   }
 }
 
-static int showSeals(int fd) {
+static int show_seals(int fd) {
   int passed;
-  if (receive(fd, 0, &passed) < 0 || passed < 0) fail("recvmsg");
+  if (receive(fd, 0, &passed) < 0 || passed < 0) die("recvmsg: %m");
   char path[64];
   snprintf(path, sizeof path, "/proc/self/fd/%d", passed);
   int seals = fcntl(passed, F_GET_SEALS);
@@ -102,30 +88,30 @@ static int showSeals(int fd) {
 
 /* Behaves in one of ten bad ways. */
 static void misbehave(const char *path, long round) {
-  int fd = connectTo(path);
+  int fd = connect_to(path);
   int passed;
   switch (round % 10) {
-    // Sends nothing and leaves
+    /* Sends nothing and leaves */
     case 0: break;
-    // Sends an invalid filter, and does not wait for the reply
+    /* Sends an invalid filter, and does not wait for the reply */
     case 1: send(fd, "SUBSYSTEM==", 11, MSG_NOSIGNAL); break;
-    // Sends more than the largest filter
+    /* Sends more than the largest filter */
     case 2: send(fd, bytes, 70 * 1024, MSG_NOSIGNAL); break;
     case 3: shutdown(fd, SHUT_WR); break;
     case 4: shutdown(fd, SHUT_RD); break;
     case 5: shutdown(fd, SHUT_RDWR); break;
-    // An empty message is a filter too
+    /* An empty message is a filter too */
     case 6: send(fd, "", 0, MSG_NOSIGNAL); break;
     case 7:
       send(fd, "\xff\0\xfe", 3, MSG_NOSIGNAL);
       receive(fd, 0, &passed);
       break;
-    // Takes one message and leaves the rest in the socket
+    /* Takes one message and leaves the rest in the socket */
     case 8:
       receive(fd, MSG_DONTWAIT, &passed);
       if (passed >= 0) close(passed);
       break;
-    // Sends a descriptor of its own
+    /* Sends a descriptor of its own */
     case 9: {
       union {
         char space[CMSG_SPACE(sizeof(int))];
@@ -150,30 +136,26 @@ static void misbehave(const char *path, long round) {
 static int rounds(const char *path, long count) {
   memset(bytes, 'x', sizeof bytes);
   for (long round = 0; round < count; round++) misbehave(path, round);
-  // Also clients that are killed while they are connected
+  /* Also clients that are killed while they are connected */
   for (int i = 0; i < 50; i++) {
-    pid_t child = fork();
+    pid_t child = fork_child();
     if (child == 0) {
-      connectTo(path);
+      connect_to(path);
       for (;;) pause();
     }
     usleep(2000);
-    kill(child, SIGKILL);
-    waitpid(child, NULL, 0);
+    end_child(child);
   }
   printf("done@/\n\n");
   return 0;
 }
 
 int main(int argc, char **argv) {
-  if (argc < 3) {
-    fprintf(stderr, "usage: subscriber FILTER|!seals|!half|!empty|!silent PATH | !rounds N PATH\n");
-    return 100;
-  }
+  if (argc < 3) die("usage: subscriber FILTER|!seals|!half|!empty|!silent PATH | !rounds N PATH");
   const char *path = argv[argc - 1];
   if (strcmp(argv[1], "!rounds") == 0) return rounds(path, atol(argv[2]));
-  int fd = connectTo(path);
-  if (strcmp(argv[1], "!seals") == 0) return showSeals(fd);
+  int fd = connect_to(path);
+  if (strcmp(argv[1], "!seals") == 0) return show_seals(fd);
   if (strcmp(argv[1], "!silent") == 0) {
     printf("connected@/\n\n");
     fflush(stdout);
@@ -183,8 +165,8 @@ int main(int argc, char **argv) {
   else if (strcmp(argv[1], "!empty") == 0) {
     if (send(fd, "A==b", 4, MSG_NOSIGNAL) < 0 || send(fd, "", 0, MSG_NOSIGNAL) < 0 ||
         send(fd, "A==c", 4, MSG_NOSIGNAL) < 0)
-      fail("send");
+      die("send: %m");
   } else if (argv[1][0] != '\0' && send(fd, argv[1], strlen(argv[1]), MSG_NOSIGNAL) < 0)
-    fail("send");
+    die("send: %m");
   return follow(fd);
 }

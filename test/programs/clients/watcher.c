@@ -26,22 +26,13 @@
  *
  * It prints its PID and `ready` first.
  */
-#define _GNU_SOURCE
+#include "common.h"
 #include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/inotify.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define MASK (IN_CREATE | IN_DELETE | IN_DELETE_SELF)
 #define PATIENCE_MS 20000
@@ -50,14 +41,9 @@
 static int inotify;
 static const char *path;
 
-static void fail(const char *what) {
-  printf("%s: %s\n", what, strerrorname_np(errno));
-  exit(1);
-}
-
 static int watch(const char *where, uint32_t mask) {
   int wd = inotify_add_watch(inotify, where, mask);
-  if (wd < 0) fail("inotify_add_watch");
+  if (wd < 0) die("inotify_add_watch: %m");
   return wd;
 }
 
@@ -86,7 +72,7 @@ static void say(const struct inotify_event *event) {
 static void hear(void) {
   static char heard[65536] __attribute__((aligned(8)));
   ssize_t got = read(inotify, heard, sizeof heard);
-  if (got < 0) fail("read");
+  if (got < 0) die("read: %m");
   for (char *at = heard; at < heard + got;) {
     struct inotify_event *event = (struct inotify_event *)at;
     say(event);
@@ -98,7 +84,7 @@ static void hear(void) {
 static int listen_until_told(void) {
   struct pollfd both[] = {{inotify, POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};
   for (;;) {
-    if (poll(both, 2, -1) < 0) fail("poll");
+    if (poll(both, 2, -1) < 0) die("poll: %m");
     if (both[0].revents) hear();
     else if (both[1].revents) {
       char line[64];
@@ -118,9 +104,9 @@ static void pass(int socket, int is_sent) {
     *header = (struct cmsghdr){
         .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
     memcpy(CMSG_DATA(header), &inotify, sizeof(int));
-    if (sendmsg(socket, &message, 0) != 1) fail("sendmsg");
+    if (sendmsg(socket, &message, 0) != 1) die("sendmsg: %m");
   } else {
-    if (recvmsg(socket, &message, 0) != 1) fail("recvmsg");
+    if (recvmsg(socket, &message, 0) != 1) die("recvmsg: %m");
     memcpy(&inotify, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(int));
   }
 }
@@ -133,9 +119,8 @@ static void take_over(int is_later) {
   int sockets[2];
   char byte;
   close(inotify);
-  if (socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) != 0) fail("socketpair");
-  if (fork() == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) != 0) die("socketpair: %m");
+  if (fork_child() == 0) {
     close(sockets[0]);
     inotify = inotify_init1(IN_CLOEXEC);
     watch(path, MASK);
@@ -150,20 +135,16 @@ static void take_over(int is_later) {
   if (!is_later) return;
   ready();
   struct pollfd one = {inotify, POLLIN, 0};
-  if (poll(&one, 1, PATIENCE_MS) != 1) fail("poll");
-  if (write(sockets[0], "", 1) != 1 || read(sockets[0], &byte, 1) != 1) fail("the child");
+  if (poll(&one, 1, PATIENCE_MS) != 1) die("poll: %m");
+  if (write(sockets[0], "", 1) != 1 || read(sockets[0], &byte, 1) != 1) die("the child has failed");
   printf("closed\n");
 }
 
 /* Leaves the only descriptor to a child. */
 static void leave_to_child(void) {
   watch(path, MASK);
-  pid_t child = fork();
-  if (child < 0) fail("fork");
-  if (child == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    return;
-  }
+  pid_t child = fork_child();
+  if (child == 0) return;
   close(inotify);
   waitpid(child, NULL, 0);
   exit(0);
@@ -173,9 +154,9 @@ static void ask_first(long count) {
   char line[64];
   struct stat found;
   while (count-- > 0 && dup(STDIN_FILENO) >= 0) continue; /* the machine may allow fewer */
-  if (stat(path, &found) != 0) fail("stat");
+  if (stat(path, &found) != 0) die("stat: %m");
   printf("asked\n");
-  if (read(STDIN_FILENO, line, sizeof line) <= 0) fail("read");
+  if (read(STDIN_FILENO, line, sizeof line) <= 0) die("read: %m");
   watch(path, MASK);
 }
 
@@ -184,15 +165,15 @@ static int not_dots(const struct dirent *entry) { return entry->d_name[0] != '.'
 static int take_all(void) {
   struct dirent **names;
   int count = scandir(path, &names, not_dots, alphasort);
-  if (count < 0) fail("scandir");
+  if (count < 0) die("scandir: %m");
   for (int i = 0; i < count; i++) {
     char name[4096], text[8192];
     snprintf(name, sizeof name, "%s/%s", path, names[i]->d_name);
     int fd = open(name, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) fail("open");
-    if (read(fd, text, sizeof text) <= 0) fail("read");
+    if (fd < 0) die("open: %m");
+    if (read(fd, text, sizeof text) <= 0) die("read: %m");
     close(fd);
-    if (unlink(name) != 0) fail("unlink");
+    if (unlink(name) != 0) die("unlink: %m");
     free(names[i]);
   }
   free(names);
@@ -210,7 +191,7 @@ static void take_oneshot(long wanted) {
       exit(1);
     }
     char heard[65536];
-    if (read(inotify, heard, sizeof heard) <= 0) fail("read");
+    if (read(inotify, heard, sizeof heard) <= 0) die("read: %m");
     watch(path, IN_CREATE | IN_ONESHOT);
     taken += take_all();
   }
@@ -232,7 +213,7 @@ int main(int count, char **arguments) {
     fd = next;
   }
   inotify = inotify_init1(IN_CLOEXEC);
-  if (inotify < 0) fail("inotify_init1");
+  if (inotify < 0) die("inotify_init1: %m");
   if (strcmp(how, "oneshot") == 0) {
     take_oneshot(atol(arguments[3]));
     return 0;
@@ -240,7 +221,7 @@ int main(int count, char **arguments) {
   if (strcmp(how, "path") == 0 || strcmp(how, "many") == 0 || strcmp(how, "fork") == 0)
     watch(path, MASK);
   if (strcmp(how, "dot") == 0) {
-    if (chdir(path) != 0) fail("chdir");
+    if (chdir(path) != 0) die("chdir: %m");
     watch(".", MASK);
   }
   if (strcmp(how, "fd") == 0) {
@@ -250,7 +231,7 @@ int main(int count, char **arguments) {
   }
   if (strcmp(how, "thread") == 0) {
     pthread_t thread;
-    if (pthread_create(&thread, NULL, watch_in_thread, NULL) != 0) fail("pthread_create");
+    if (pthread_create(&thread, NULL, watch_in_thread, NULL) != 0) die("pthread_create: %m");
     pthread_join(thread, NULL);
   }
   if (strcmp(how, "dups") == 0) {
@@ -258,7 +239,7 @@ int main(int count, char **arguments) {
     int last = inotify;
     long left = atol(arguments[3]);
     for (long i = 0; i < left; i++)
-      if ((last = dup(inotify)) < 0) fail("dup");
+      if ((last = dup(inotify)) < 0) die("dup: %m");
     ready();
     listen_until_told();
     for (int fd = inotify; fd < last - left / 2; fd++) close(fd);

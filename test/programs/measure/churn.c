@@ -2,16 +2,9 @@
  * Calls random operations on a mount: `churn MOUNT SEED`. A line on its standard input pauses it,
  * which it answers with `paused`; the next line resumes it; end of file ends it.
  */
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
+#include "common.h"
 #include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 enum { DIRECTORIES = 12, NAMES = 60, MOST_OPEN = 600 };
 
@@ -78,8 +71,8 @@ static void open_stream(void) {
  * Starts a child that owns a directory with files, opens some of these here, and lets the child
  * die.
  */
-static void die(void) {
-  pid_t child = fork();
+static void let_child_die(void) {
+  pid_t child = fork_child();
   if (child == 0) {
     if (mkdir(path_of(99, -1, NULL), 0777) != 0) _exit(1);
     for (long n = pick(20); n >= 0; n--) {
@@ -149,7 +142,7 @@ static void act(void) {
     case 24: make_symlink(); break;
     case 18: keep(open(path_of(pick(DIRECTORIES), -1, NULL), O_RDONLY | O_DIRECTORY)); break;
     case 19:
-      if (pick(20) == 0) die();
+      if (pick(20) == 0) let_child_die();
       break;
     case 20: {
       char path[1024];
@@ -171,7 +164,7 @@ static void act(void) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 3) return fprintf(stderr, "churn: MOUNT SEED\n"), 1;
+  if (argc != 3) die("usage: churn MOUNT SEED");
   mount_path = argv[1];
   srandom((unsigned)atol(argv[2]));
   memset(bytes, 'x', sizeof bytes);

@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 /*
  * Creates as many things of one kind on a mount as it can: `flood WHAT MOUNT MOST`. It stops after
  * MOST of them, or after a thousand refusals in a row. Then it prints `made N, refused M: ERRNO
@@ -14,15 +13,9 @@
  *
  * A long name has 200 bytes.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "common.h"
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 static const char *mount_path;
 static char own[4096], file[8192], name[16384];
@@ -90,12 +83,11 @@ static bool make_one(const char *what, long i) {
     errno = error;
     return written == sizeof filter;
   }
-  fprintf(stderr, "flood: %s?\n", what);
-  exit(1);
+  die("no such kind: %s", what);
 }
 
 int main(int argc, char **argv) {
-  if (argc != 4) return fprintf(stderr, "flood: WHAT MOUNT MOST\n"), 1;
+  if (argc != 4) die("usage: flood WHAT MOUNT MOST");
   struct rlimit limit;
   getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
@@ -110,9 +102,7 @@ int main(int argc, char **argv) {
   snprintf(own, sizeof own, "%s/%d", mount_path, (int)getpid());
   snprintf(file, sizeof file, "%s/file", own);
   int fd = -1;
-  if (mkdir(own, 0755) != 0 || (fd = open(file, O_WRONLY | O_CREAT, 0644)) < 0) {
-    return fprintf(stderr, "flood: %s: %s\n", own, strerror(errno)), 1;
-  }
+  if (mkdir(own, 0755) != 0 || (fd = open(file, O_WRONLY | O_CREAT, 0644)) < 0) die("%s: %m", own);
   close(fd);
   static bool seen[256];
   long made = 0, refused = 0;
