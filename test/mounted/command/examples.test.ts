@@ -35,13 +35,17 @@ class Consumer {
   async consumes(filter: string, ready: () => boolean): Promise<void> {
     await until(
       () => existsSync(this.directory) && statusOf(this.directory).FILTER === filter && ready(),
-      `the example does not consume: ${this.err}`,
+      () => `the example does not consume: ${this.err}`,
       20_000,
     );
   }
 
   async prints(text: string): Promise<void> {
-    await until(() => this.out === text, `not ${text} but ${this.out}${this.err}`, 20_000);
+    await until(
+      () => this.out === text,
+      () => `not ${text} but ${this.out}${this.err}`,
+      20_000,
+    );
   }
 
   /** Kills it by SIGKILL, and checks that its directory is gone. */
@@ -138,7 +142,7 @@ examples('container/run.sh shows a container events as files, and no other devic
   const container = new Consumer([example('container/run.sh'), 'sh', '-c', script]);
   await until(
     () => container.out.includes('ready') && statusOf(`${daemon.path}/1`).STREAMS === '1',
-    `the container does not start: ${container.err}`,
+    () => `the container does not start: ${container.err}`,
     20_000,
   );
   assert.equal(container.out.split('\n').slice(0, 8), [

@@ -97,7 +97,11 @@ codes('--mount names the directory of mount and umount', async () => {
   ]) {
     const path = args.find((word) => word.startsWith('/'))!;
     const serving = new Background([...args, '--source', 'none']);
-    await until(() => existsSync(`${path}/publish`), `nothing is mounted: ${serving.err}`, 20_000);
+    await until(
+      () => existsSync(`${path}/publish`),
+      () => `nothing is mounted: ${serving.err}`,
+      20_000,
+    );
     const remounted = await eventfs(['none', path, '-o', 'remount']);
     assert.equal([remounted.code, remounted.err], [0, '']);
     const ended = await eventfs(['--mount', path, 'umount']);

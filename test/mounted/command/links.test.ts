@@ -116,7 +116,7 @@ command('is ignored by run, as a FIFO is, and run goes on', async () => {
   publish(daemon.path, eventText('/a'), eventText('/b'));
   await until(
     () => child.out.includes('/b\nadd@/b\nACTION=add\n'),
-    `run did not start its command: ${child.out}${child.err}`,
+    () => `run did not start its command: ${child.out}${child.err}`,
     20_000,
   );
   assert.is(child.out, `/a\n${eventText('/a')}/b\n${eventText('/b')}`);
@@ -125,7 +125,7 @@ command('is ignored by run, as a FIFO is, and run goes on', async () => {
   child.process.kill('SIGCONT');
   await until(
     () => /^LOST=\d+$/m.test(child.out) && statusOf(`${queue}.taken`).PENDING === '0',
-    `run did not report the loss: ${child.out}${child.err}`,
+    () => `run did not report the loss: ${child.out}${child.err}`,
     20_000,
   );
   assert.equal(readdirSync(queue), ['0', '00']);

@@ -34,7 +34,7 @@ function held({ pid }: Background): number {
 async function done(child: Background, lines: number): Promise<string[]> {
   await until(
     () => child.out.split('\n').length > lines && held(child) === 0,
-    `${lines} lines did not come, but ${child.out}${child.err}`,
+    () => `${lines} lines did not come, but ${child.out}${child.err}`,
     20_000,
   );
   return child.out.split('\n').slice(0, -1);
@@ -325,7 +325,7 @@ command(
       );
     await until(
       () => count() >= 500 && held(child) === 0,
-      `the sum is not right: ${count()}, ${child.err}`,
+      () => `the sum is not right: ${count()}, ${child.err}`,
       60_000,
     );
     assert.is(count(), 500);
@@ -370,7 +370,7 @@ command(
         lines().reduce((sum, line) => sum + Number(/^lost (\d+)$/.exec(line)?.[1] ?? 1), 0);
       await until(
         () => told() >= 20 && of('run').PENDING === '0' && of('run.taken').PENDING === '0',
-        `run does not account for all events: ${child.out}${child.err}`,
+        () => `run does not account for all events: ${child.out}${child.err}`,
         10_000,
       );
       if (events > 1)

@@ -75,7 +75,7 @@ top('fits 20 columns, a low screen, and a change of the size', async () => {
   terminal.resize(20, 3);
   await until(
     () => /^top: .*\n.*\nq quits.*$/.test(terminal.text),
-    `three lines: ${terminal.text}`,
+    () => `three lines: ${terminal.text}`,
   );
   await quit(terminal);
 });

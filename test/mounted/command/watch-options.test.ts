@@ -162,7 +162,7 @@ command('prints the loss of an overflow record, in JSON and beside a template', 
   assert.equal([source, devpath], ['eventfs', '/eventfs']);
   await until(
     () => /^eventfs: watch: \d+ events were lost before the next line\n$/.test(children[1].err),
-    `no warning, but ${children[1].err}`,
+    () => `no warning, but ${children[1].err}`,
   );
   for (const child of children) await child.stop();
 });

@@ -67,7 +67,7 @@ class Watch {
   async prints(count: number): Promise<string[]> {
     await until(
       () => this.out.split('\n').length > count,
-      `${count} lines did not come, but ${this.out}`,
+      () => `${count} lines did not come, but ${this.out}`,
     );
     return this.out.split('\n').slice(0, -1);
   }
@@ -338,7 +338,7 @@ command('prints kept events with --since, then new ones', async () => {
   publish(daemon.path, eventText('/live', { KEPT: 1 }), eventText('/other'));
   await until(
     () => /\/live\n/.test(watch.out),
-    `the kept and the new event are missing in ${watch.out}`,
+    () => `the kept and the new event are missing in ${watch.out}`,
   );
   const own = watch.out
     .split('\n')

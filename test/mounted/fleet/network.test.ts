@@ -42,9 +42,7 @@ for (const version of ['own', 'trixie'] as const) {
       ...['--will-topic', 'gone', '--will-payload', 'web is gone', '-t'],
     ]);
     const canPublish = async (): Promise<boolean> => (await publish(web, broker, 'here')) === 0;
-    await until(canPublish, 'it could not publish', 20_000).catch((error: Error) => {
-      throw new Error(`${error.message}: ${broker.log()}`);
-    });
+    await until(canPublish, () => `it could not publish: ${broker.log()}`);
     await until(() => reader.text.includes('here'), 'the message did not come');
     await until(() => broker.log().includes(' as dying '), 'the client did not connect');
     dying.process.kill('SIGKILL');

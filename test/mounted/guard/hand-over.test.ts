@@ -101,10 +101,13 @@ function subscriber(socket: string): Reader {
 
 async function gets(reader: Reader, path: string): Promise<void> {
   const devpath = `/handed/${++serial}`;
-  await until(async () => {
-    await run(['tee', `${path}/publish`], { input: eventText(devpath, { DEVPATH: devpath }) });
-    return reader.text.includes(devpath);
-  }, `the subscriber did not get ${devpath}: ${reader.err}`);
+  await until(
+    async () => {
+      await run(['tee', `${path}/publish`], { input: eventText(devpath, { DEVPATH: devpath }) });
+      return reader.text.includes(devpath);
+    },
+    () => `the subscriber did not get ${devpath}: ${reader.err}`,
+  );
 }
 
 // First, because it takes longest.

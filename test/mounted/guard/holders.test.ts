@@ -45,7 +45,7 @@ class Service {
   async says(line: string): Promise<void> {
     await until(
       () => this.#out.includes(`${line}\n`),
-      `'${line}' did not come: ${this.text}`,
+      () => `'${line}' did not come: ${this.text}`,
       10_000,
     );
     this.#out = this.#out.slice(this.#out.indexOf(line) + line.length + 1);

@@ -224,7 +224,11 @@ outliving('is the count of the owners that have ended, and each is counted once'
     Promise.all(['EXITED', 'SIGNALLED', 'UNKNOWN'].map((key) => statusOf(path, `OWNERS_${key}`)));
   const makes = new Shell();
   await makes.run(`sh -c 'mkdir ${path}/$$'; sh -c 'mkdir ${path}/$$; kill -9 $$'`);
-  await until(async () => (await counts()).join() === '1,1,0', `${(await counts()).join()}`);
+  let now = '';
+  await until(
+    async () => (now = (await counts()).join()) === '1,1,0',
+    () => `the counts are ${now}`,
+  );
   const owner = new Actor();
   assert.match(await owner.ask(`mkdir ${path}/${owner.pid}`), /^ok/);
   assert.match(await owner.ask(`mkdir ${path}/${owner.pid}.2`), /^ok/);

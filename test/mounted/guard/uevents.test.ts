@@ -80,7 +80,7 @@ async function has(reader: Reader, numbers: readonly string[]): Promise<void> {
   // The test makes no request: a reader must not need one
   await until(
     () => valuesOf('SYNTH_ARG_N', reader.records).includes(last),
-    `${reader.records.length} of ${numbers.length} uevents came`,
+    () => `${reader.records.length} of ${numbers.length} uevents came`,
   );
   assert.equal(valuesOf('SYNTH_ARG_N', reader.records), numbers);
 }

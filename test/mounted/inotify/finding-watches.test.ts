@@ -349,7 +349,7 @@ crowded('gets its missed notices once the notifier can have its thread again', a
   process.kill(helperOf(daemon.pid), 'SIGKILL');
   await until(
     () => daemon.log().slice(said).includes("the notifier can't run yet"),
-    `the daemon did not log it: ${daemon.log()}`,
+    () => `the daemon did not log it: ${daemon.log()}`,
   );
   publishNumbered(daemon.path, 100);
   // The daemon tries again, more often than the notifier may die.

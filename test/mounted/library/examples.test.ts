@@ -25,9 +25,7 @@ class Running {
   async prints(wanted: RegExp | string): Promise<void> {
     const isThere = (): boolean =>
       typeof wanted === 'string' ? this.out.includes(wanted) : wanted.test(this.out);
-    await until(isThere, `it does not print ${wanted}`, 15_000).catch((error: Error) => {
-      throw new Error(`${error.message}: ${this.out}`);
-    });
+    await until(isThere, () => `not ${wanted}, but ${this.out}`, 15_000);
   }
 
   async end(): Promise<void> {
@@ -94,7 +92,7 @@ examples('automount.ts prints the commands for a stick, and no label is a comman
   ]);
   await until(
     () => statusOf(`${daemon.path}/log`).STREAMS === '1',
-    `it does not subscribe: ${automount.out}`,
+    () => `it does not subscribe: ${automount.out}`,
     15_000,
   );
   const stick = '/devices/pci0000:00/0000:00:14.0/usb1/1-2/1-2:1.0/host6/block/sdz';

@@ -57,9 +57,15 @@ for (const [what, address] of [
     listener.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
     await until(() => said === 'bound\n', 'the listener has not bound its socket');
     const daemon = await startDaemon(undefined, path, { env: { NOTIFY_SOCKET: socket } });
-    await until(() => said === 'bound\nREADY=1\n', `READY=1 did not come: ${said}`);
+    await until(
+      () => said === 'bound\nREADY=1\n',
+      () => `READY=1 did not come: ${said}`,
+    );
     assert.is(await daemon.stop(), 0);
-    await until(() => said === 'bound\nREADY=1\nSTOPPING=1\n', `STOPPING=1 did not come: ${said}`);
+    await until(
+      () => said === 'bound\nREADY=1\nSTOPPING=1\n',
+      () => `STOPPING=1 did not come: ${said}`,
+    );
     listener.kill();
     await gone;
   });
@@ -75,7 +81,10 @@ async function toldWith(env: Readonly<Record<string, string>>): Promise<string> 
   listener.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
   await until(() => said === 'bound\n', 'the listener has not bound its socket');
   const daemon = await startDaemon(undefined, path, { env: { NOTIFY_SOCKET: socket, ...env } });
-  await until(() => said.includes('READY=1\n'), `READY=1 did not come: ${said}`);
+  await until(
+    () => said.includes('READY=1\n'),
+    () => `READY=1 did not come: ${said}`,
+  );
   await sleep(500);
   const told = said;
   await daemon.stop();

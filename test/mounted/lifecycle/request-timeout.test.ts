@@ -122,7 +122,10 @@ timeout(
       assert.ok(Number(statusOf(`${daemon.path}/log`).EXPIRED) > readers.length);
       publishNumbered(daemon.path, 3);
       for (const name of Object.keys(outs))
-        await until(() => /N=0[^]*N=1[^]*N=2/.test(outs[name]), `${name}: ${outs[name]}`);
+        await until(
+          () => /N=0[^]*N=1[^]*N=2/.test(outs[name]),
+          () => `${name}: ${outs[name]}`,
+        );
       for (const reader of readers) reader.kill('SIGKILL');
     });
   },

@@ -71,7 +71,7 @@ async function reads(fd: number, expected: string): Promise<void> {
   let got = '';
   await until(
     () => (got += contentOf(fd)).length >= expected.length,
-    `'${got}' came, not '${expected}'`,
+    () => `'${got}' came, not '${expected}'`,
   );
   assert.is(got, expected);
 }
@@ -284,7 +284,7 @@ large(
     assert.ok(took[100] < 2, `stat took ${took[100]} ms`);
     await until(
       () => (got += contentOf(fd)).length >= expected.length,
-      `${got.length} bytes came`,
+      () => `${got.length} bytes came`,
       20_000,
     );
     assert.is(got, expected);
@@ -375,7 +375,11 @@ lossy(
       daemon.process.kill('SIGCONT');
     }
     let got = '';
-    await until(() => (got += contentOf(fd)).includes('?'), `only '${got}' came`, 20_000);
+    await until(
+      () => (got += contentOf(fd)).includes('?'),
+      () => `only '${got}' came`,
+      20_000,
+    );
     closeSync(fd);
   },
   60_000,

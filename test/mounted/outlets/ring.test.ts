@@ -125,7 +125,7 @@ for (const filter of ['\n', 'ACTION==add']) {
       for (const client of clients) {
         await until(
           () => seen(client).length >= first.length,
-          `${seen(client).length} of ${first.length} records came`,
+          () => `${seen(client).length} of ${first.length} records came`,
         );
         assert.equal(seen(client), first);
         assert.is(world.lostOf(client), 36);
@@ -136,7 +136,7 @@ for (const filter of ['\n', 'ACTION==add']) {
       for (const client of clients) {
         await until(
           () => seen(client).length >= all.length,
-          `${seen(client).length} of ${all.length} records came`,
+          () => `${seen(client).length} of ${all.length} records came`,
         );
         assert.equal(seen(client), all);
         assert.is(world.lostOf(client), 46, 'only the last losses count');

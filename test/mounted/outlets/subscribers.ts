@@ -63,7 +63,7 @@ const lostOf = (client: Reader): number =>
 export async function accounts(client: Reader, count: number, ms = 30_000): Promise<void> {
   await until(
     () => eventsOf(client).length + lostOf(client) >= count,
-    `${eventsOf(client).length} events and ${lostOf(client)} lost, of ${count}`,
+    () => `${eventsOf(client).length} events and ${lostOf(client)} lost, of ${count}`,
     ms,
   );
   let next = 0;
@@ -370,7 +370,7 @@ export function testSubscribers(kind: SocketKind): void {
           Number(statusOf(`${other.path}/log`)[`${KEYS[kind]}_REFUSED`]) - 3;
         await until(
           () => refusals() === 5,
-          `the daemon refused ${refusals()}, not the 5 above 256`,
+          () => `the daemon refused ${refusals()}, not the 5 above 256`,
           60_000,
         );
         await Promise.all([client, ...others].map((one) => one.kill()));

@@ -51,7 +51,7 @@ class Monitor {
         await new Promise((done) => setTimeout(done, 30));
         return this.#reader.text.includes('/probe');
       },
-      `the monitor prints no probe: ${this.#reader.text}${this.#reader.err}`,
+      () => `the monitor prints no probe: ${this.#reader.text}${this.#reader.err}`,
       ms,
     );
     return this;
@@ -91,7 +91,7 @@ class Monitor {
   async has(device: string): Promise<void> {
     await until(
       () => this.devices.includes(device) && this.#reader.text.endsWith('\n\n'),
-      `${device} did not come: ${this.#reader.text}`,
+      () => `${device} did not come: ${this.#reader.text}`,
       20_000,
     );
   }

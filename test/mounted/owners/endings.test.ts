@@ -32,7 +32,7 @@ async function grown(before: Counts, by: Counts): Promise<void> {
   const expected = before.map((count, place) => count + by[place]);
   await until(
     () => counts().every((count, place) => count === expected[place]),
-    `${counts().join()}`,
+    () => `the counts are ${counts().join()}, not ${expected.join()}`,
   );
 }
 

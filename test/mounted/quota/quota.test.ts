@@ -42,7 +42,7 @@ async function reload(text: string, says: RegExp): Promise<string> {
   process.kill(daemon.pid, 'SIGHUP');
   return until(
     () => says.exec(daemon.log().slice(before))?.[0] ?? '',
-    `the daemon did not log ${says}, but ${daemon.log().slice(before)}`,
+    () => `the daemon did not log ${says}, but ${daemon.log().slice(before)}`,
     20_000,
   );
 }

@@ -138,11 +138,11 @@ large('drops a datagram that is larger than a slot, and logs its length', async 
   );
   await until(
     () => status('UDEV_MALFORMED') === malformed + 1,
-    `the daemon did not count it: ${daemon.log()}`,
+    () => `the daemon did not count it: ${daemon.log()}`,
   );
   await until(
     () => daemon.log().includes(`dropped one of udev's uevents: it has ${length} bytes\n`),
-    `the daemon did not log its length: ${daemon.log()}`,
+    () => `the daemon did not log its length: ${daemon.log()}`,
   );
   assert.is(reader.text, '');
 });

@@ -337,7 +337,10 @@ tool('tail -f of busybox and of GNU follows a growing file', async () => {
   ]) {
     writeFileSync(`${own}/growing`, 'first\n');
     const reader = new Reader(`${own}/growing`, command);
-    await until(() => reader.text === 'first\n', `tail printed '${reader.text}'`);
+    await until(
+      () => reader.text === 'first\n',
+      () => `tail printed '${reader.text}'`,
+    );
     await sh('echo second >> growing');
     await until(
       () => reader.text === 'first\nsecond\n',

@@ -63,13 +63,20 @@ hang('ends its call with EIO after the bound, once, and the log names it at once
     const tookMs = Date.now() - startMs;
     assert.is(errno, 'EIO');
     assert.ok(tookMs >= BOUND_MS && tookMs < LATEST_MS + SLOW_MS, `${tookMs} ms`);
-    await until(() => times(daemon, 'no answer') === 1, `no line yet: ${daemon.log()}`, 500);
+    await until(
+      () => times(daemon, 'no answer') === 1,
+      () => `no line yet: ${daemon.log()}`,
+      500,
+    );
     await hasSaid(
       daemon,
       `eventfs: mount: FUSE_GETXATTR from pid ${calls.pid}: the daemon has found no answer for 1 s, and answers EIO (it hangs: see eventfs doctor)\n`,
     );
     assert.is((await calls.call('getxattr', `${daemon.path}/log`, 'user.none')).errno, 'ENODATA');
-    await until(() => times(daemon, 'its handler took') === 1, `no end: ${daemon.log()}`);
+    await until(
+      () => times(daemon, 'its handler took') === 1,
+      () => `no end: ${daemon.log()}`,
+    );
     await hasSaid(
       daemon,
       new RegExp(
@@ -123,7 +130,7 @@ hang('takes no event if it parks its read after the caller has got EIO', async (
     assert.is((await calls.call('read', 1, 4096)).errno, 'EIO');
     await until(
       () => statusOf(`${daemon.path}/log`).PARKED === '0',
-      `PARKED=${statusOf(`${daemon.path}/log`).PARKED}`,
+      () => `PARKED=${statusOf(`${daemon.path}/log`).PARKED}`,
     );
     publishNumbered(daemon.path, 1);
     assert.match((await calls.call('read', 1, 4096)).bytes, 'N=0');

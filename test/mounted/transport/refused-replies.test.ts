@@ -42,7 +42,10 @@ for (const [name, what] of [
     const calls = new Calls();
     const before = complaints();
     assert.is((await calls.call('getxattr', `${daemon.path}/log`, name)).errno, 'EIO');
-    await until(() => complaints() === before + 1, `it was not logged: ${daemon.log()}`);
+    await until(
+      () => complaints() === before + 1,
+      () => `it was not logged: ${daemon.log()}`,
+    );
     assert.is((await calls.call('getxattr', `${daemon.path}/log`, 'user.none')).errno, 'ENODATA');
     await calls.end();
   });
@@ -56,7 +59,10 @@ refused(
     const before = complaints();
     await calls.call('getxattr', `${daemon.path}/log`, 'user.astray');
     assert.is((await calls.call('read', 1, 4096)).errno, 'EIO');
-    await until(() => complaints() === before + 1, `it was not logged: ${daemon.log()}`);
+    await until(
+      () => complaints() === before + 1,
+      () => `it was not logged: ${daemon.log()}`,
+    );
     assert.ok((await calls.call('read', 1, 4096)).value > 0);
     await calls.end();
   },

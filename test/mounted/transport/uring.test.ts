@@ -229,15 +229,18 @@ function readTests(test: Suite): void {
       await calls.call('ring_reads', 0, 1, SIZE, 0, 16);
       const waiting = new Set(Array.from({ length: 16 }, (_, tag) => tag));
       for (let left = 15; left >= 0; left--) {
-        await until(async () => {
-          for (const tag of waiting) {
-            const got = await result(calls, tag, 0);
-            if (got === 'ETIME') continue;
-            assert.is(got, RECORD, path);
-            waiting.delete(tag);
-          }
-          return waiting.size <= left;
-        }, `${waiting.size} READs of ${path} wait`);
+        await until(
+          async () => {
+            for (const tag of waiting) {
+              const got = await result(calls, tag, 0);
+              if (got === 'ETIME') continue;
+              assert.is(got, RECORD, path);
+              waiting.delete(tag);
+            }
+            return waiting.size <= left;
+          },
+          () => `${waiting.size} READs of ${path} wait`,
+        );
         assert.is(waiting.size, left, path);
         if (left > 0) publish(daemon.path, EVENT);
       }

@@ -228,7 +228,7 @@ export class Reader {
   async has(count: number, ms?: number): Promise<string[]> {
     await until(
       () => this.records.length >= count,
-      `${count} records did not come, but ${this.records.length}`,
+      () => `${count} records did not come, but ${this.records.length}`,
       ms,
     );
     return this.records;

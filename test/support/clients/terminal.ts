@@ -99,10 +99,10 @@ export class Terminal {
 
   /** Resolves once the screen matches. */
   async shows(pattern: RegExp, ms = 10_000): Promise<void> {
-    await until(() => pattern.test(this.text), `no ${String(pattern)} on the screen`, ms).catch(
-      (error: unknown) => {
-        throw new Error(`${String(error)}:\n${this.text}`);
-      },
+    await until(
+      () => pattern.test(this.text),
+      () => `no ${String(pattern)} on the screen:\n${this.text}\n`,
+      ms,
     );
   }
 }

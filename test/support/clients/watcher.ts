@@ -90,7 +90,7 @@ export class Watcher {
   async creates(count: number): Promise<string[]> {
     await until(
       () => this.created.length >= count,
-      `${count} creations were not heard of, but ${this.created.length}`,
+      () => `${count} creations were not heard of, but ${this.created.length}`,
       PATIENCE_MS,
     );
     return this.created;
@@ -103,7 +103,7 @@ export class Watcher {
   async says(what: RegExp): Promise<RegExpExecArray> {
     const found = await until(
       () => what.exec(this.#text),
-      `${what} was not said, but '${this.#text}'`,
+      () => `${what} was not said, but '${this.#text}'`,
       PATIENCE_MS,
     );
     return found!;

@@ -38,7 +38,11 @@ export class Bridge {
   }
 
   async says(pattern: RegExp, ms = PATIENCE_MS): Promise<void> {
-    await until(() => pattern.test(this.log), `${String(pattern)} is not in ${this.log}`, ms);
+    await until(
+      () => pattern.test(this.log),
+      () => `${String(pattern)} is not in ${this.log}`,
+      ms,
+    );
   }
 
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | NodeJS.Signals | null> {
@@ -119,9 +123,11 @@ export class Reader {
 
   /** Waits until all events before `end` have come, or are counted as lost. */
   async reaches(end: number, ms = PATIENCE_MS): Promise<void> {
-    await until(() => this.next >= end, `${this.next} of ${end}`, ms).catch((error: Error) => {
-      throw new Error(`${error.message}: the reader is at ${this.next}, ${this.lost} lost`);
-    });
+    await until(
+      () => this.next >= end,
+      () => `the reader is at ${this.next} of ${end}, ${this.lost} lost`,
+      ms,
+    );
     assert.is(this.#wrong, null);
     assert.is(this.next, end);
     assert.is(this.events + this.lost, end);

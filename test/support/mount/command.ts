@@ -56,7 +56,7 @@ export class Background {
   async prints(pattern: RegExp): Promise<void> {
     await until(
       () => pattern.test(this.out),
-      `${String(pattern)} was not printed, but ${this.out}${this.err}`,
+      () => `${String(pattern)} was not printed, but ${this.out}${this.err}`,
       20_000,
     );
   }

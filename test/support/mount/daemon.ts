@@ -5,7 +5,6 @@
  * A test may block on the mount. Then the runner aborts the connection and kills the test
  * (test/run.ts).
  */
-import * as assert from 'uvu/assert';
 import { type ChildProcess, spawn } from 'node:child_process';
 import {
   appendFileSync,
@@ -162,7 +161,11 @@ export async function within<T>(ms: number, promise: Promise<T>, what: string): 
  * @param ms the time limit, in milliseconds
  * @throws Error after `ms`
  */
-export async function until<T>(check: () => T | Promise<T>, what: string, ms = 20_000): Promise<T> {
+export async function until<T>(
+  check: () => T | Promise<T>,
+  what: string | (() => string),
+  ms = 20_000,
+): Promise<T> {
   for (const end = Date.now() + ms; ;) {
     const got = await check();
     if (got) return got;
@@ -176,12 +179,12 @@ export async function until<T>(check: () => T | Promise<T>, what: string, ms = 2
  * behind what the program has done.
  *
  * @param said a text, or a pattern
- * @throws Error with all that the program has said
+ * @throws Error after 20 s, with all that the program has said
  */
 export async function hasSaid(program: { log(): string }, said: string | RegExp): Promise<void> {
   const isSaid = (): boolean =>
     typeof said === 'string' ? program.log().includes(said) : said.test(program.log());
-  await until(isSaid, '').catch(() => assert.match(program.log(), said));
+  await until(isSaid, () => `not ${String(said)}, but ${program.log()}`);
 }
 
 /**
@@ -208,7 +211,7 @@ export class Shell {
 
   /**
    * Runs commands in the shell itself.
-   * @param timeoutMs the time limit, in milliseconds; 5 s by default
+   * @param timeoutMs the time limit, in milliseconds; 20 s by default
    * @returns their output, stderr included, and the last command's exit code
    * @throws Error if they do not end in time
    */

@@ -66,7 +66,7 @@ export async function directory(mode = '0755'): Promise<string> {
 
 /**
  * Resolves once no file of the mount is open, and no blocked read holds a slot or is charged.
- * @throws Error after 5 s
+ * @throws Error after 20 s
  */
 export async function nothingIsOpen(): Promise<void> {
   const held = (): Readonly<Record<string, string | undefined>> => {
@@ -80,6 +80,6 @@ export async function nothingIsOpen(): Promise<void> {
   };
   await until(
     () => Object.values(held()).every((count) => count === '0'),
-    `something is open or waits: ${JSON.stringify(held())}`,
+    () => `something is open or waits: ${JSON.stringify(held())}`,
   );
 }
