@@ -19,13 +19,6 @@ export function cpuNs(pid: number): number {
   }, 0);
 }
 
-/** Returns the resident bytes of a process: proc_pid_status(5). */
-export function residentBytes(pid: number): number {
-  return (
-    Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]) * 1024
-  );
-}
-
 /** A daemon that reports its memory after a forced collection. */
 export interface WeighedDaemon extends Daemon {
   weigh(): Promise<NodeJS.MemoryUsage>;

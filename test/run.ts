@@ -19,6 +19,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { isAbsolute, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { mount, unmountApart } from '#native';
+import { allProcesses } from './support/processes.js';
 import { type Mounted, parseMountinfo } from '../fs/shared/kernel/mountinfo.js';
 import { Untracked } from './support/runner/checkout.js';
 import { FIGURE, SKIPPED, endLine } from './support/runner/output.js';
@@ -379,8 +380,9 @@ function release(scratch: string, group: number): Released {
   const released: Released = { left: [], errors: [] };
   attempt(released.errors, 'mounts', () => abortMounts(scratch, released.left));
   attempt(released.errors, 'processes', () => {
-    for (const { pid, command } of livingMembers(group)) {
-      released.left.push(`process ${pid}, ${command}`);
+    for (const { pid, name, state, group: its } of allProcesses()) {
+      if (its !== group || state === 'Z') continue; // init has yet to wait for the zombie
+      released.left.push(`process ${pid}, ${name}`);
       try {
         process.kill(pid, 'SIGKILL');
       } catch {
@@ -466,27 +468,6 @@ function readIfThere(path: string): string {
   } catch (error) {
     return `${messageOf(error)}\n`;
   }
-}
-
-/**
- * Returns the processes of a process group (proc_pid_stat(5)). A zombie that init has yet to wait
- * for does not count.
- */
-function livingMembers(group: number): { pid: number; command: string }[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((name) => {
-      try {
-        const stat = readFileSync(`/proc/${name}/stat`, 'latin1');
-        const [state, , processGroup] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-        const command = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'));
-        return Number(processGroup) === group && state !== 'Z'
-          ? [{ pid: Number(name), command }]
-          : [];
-      } catch {
-        return []; // it has ended meanwhile
-      }
-    });
 }
 
 await main();

@@ -4,9 +4,10 @@
  * take turns. The programs are those of the comparison (benchmarks/programs).
  */
 import { rmdirSync } from 'node:fs';
-import { childrenOf, sum } from '../compare/designs/peer.js';
+import { sum } from '../compare/designs/peer.js';
 import { Program } from '../compare/program.js';
 import { mountPoint, startDaemon } from '../../test/support/mount/daemon.js';
+import { childrenOf } from '../../test/support/processes.js';
 import { cpuNs } from '../daemon-costs.js';
 import { type Benchmark, type Figure, figure } from '../figure.js';
 import { median, ratios } from '../programs.js';

@@ -4,9 +4,11 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, rmdirSync, statfsSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Benchmark, type Figure, figure } from '../figure.js';
 import { measureOne, median, ratios, withEvent } from '../programs.js';
 import { type Daemon, Shell, run, startDaemon, until } from '../../test/support/mount/daemon.js';
+import { isDead } from '../../test/support/processes.js';
 
 const DIRECTORIES = 100;
 const EVENTS = 10_000;
@@ -57,7 +59,7 @@ async function outages(args: readonly string[], atMost: number, say: Say): Promi
         say(`${options.join(' ')}: kill ${kill + 1} of ${KILLS}`);
         if (args.length > 0)
           await until(() => line(path, 'STANDBY') === '1', 'no standby', STANDBY_TIMEOUT_MS);
-        await new Promise((done) => setTimeout(done, PAUSE_MS));
+        await sleep(PAUSE_MS);
         ms.push(outage(Number(line(path, 'DAEMON'))));
         statfsSync(path);
       }
@@ -78,19 +80,11 @@ async function outages(args: readonly string[], atMost: number, say: Say): Promi
     function outage(pid: number): number {
       process.kill(pid, 'SIGKILL');
       const start = performance.now();
-      while (isAlive(pid));
+      while (!isDead(pid));
       statfsSync(path);
       return performance.now() - start;
     }
   });
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));
-  } catch {
-    return false;
-  }
 }
 
 /** Returns a value of `log/.status`. */

@@ -8,7 +8,8 @@ import { closeSync, constants, openSync, readdirSync, statSync, writeSync } from
 import { fileURLToPath } from 'node:url';
 import { statusOf } from '../../test/support/clients/clients.js';
 import { type Daemon, startDaemon, until, within } from '../../test/support/mount/daemon.js';
-import { cpuNs, residentBytes } from '../daemon-costs.js';
+import { memoryKib } from '../../test/support/processes.js';
+import { cpuNs } from '../daemon-costs.js';
 import { EVENTS_AFTER, texts } from '../directories.js';
 import { type Benchmark, type Figure, figure } from '../figure.js';
 import { ONE_CPU, median } from '../programs.js';
@@ -129,7 +130,7 @@ class Fleet {
     if (Number(DIRECTORIES) !== this.count) throw new Error(`there are ${DIRECTORIES}`);
     return figure(
       'resident size of the daemon with 10,000 directories and their events',
-      residentBytes(this.daemon.pid) / MIB,
+      memoryKib(this.daemon.pid) / 1024,
       ' MiB',
     );
   }

@@ -3,24 +3,22 @@
  * at once.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { residentBytes } from '../daemon-costs.js';
 import { type Benchmark, type Figure, figure } from '../figure.js';
 import { ONE_CPU, measure, median, withDaemon } from '../programs.js';
-import { buildClients, client } from '../../test/support/clients/actor.js';
 import { statusOf } from '../../test/support/clients/clients.js';
-import { type Daemon, Shell, descriptors, until, within } from '../../test/support/mount/daemon.js';
+import { compiled } from '../../test/support/clients/compiled.js';
+import { type Daemon, Shell, until, within } from '../../test/support/mount/daemon.js';
+import { descriptors, memoryKib } from '../../test/support/processes.js';
 
 const FEW = 10;
 const MANY = 10_000;
 const COUNT = 5000;
 const ROUNDS = 5;
 const OWNERS_TIMEOUT_MS = 120_000;
-const MIB = 1024 * 1024;
 
 export const scale: Benchmark = {
   name: 'scale',
   run: (say) => {
-    buildClients();
     return withDaemon('none', ONE_CPU, (few) =>
       withDaemon('none', ONE_CPU, async (many) => {
         say(`${MANY} owners`);
@@ -29,7 +27,7 @@ export const scale: Benchmark = {
         figures.push(
           figure(
             'resident size of the daemon with 10,000 directories',
-            residentBytes(many.pid) / MIB,
+            memoryKib(many.pid) / 1024,
             ' MiB',
             { atMost: 200 },
           ),
@@ -49,7 +47,7 @@ class Owners {
   #said = '';
 
   private constructor(daemon: Daemon, count: number) {
-    this.#process = spawn(client('spawn-owners'), [daemon.path, String(count)], {
+    this.#process = spawn(compiled('spawn-owners'), [daemon.path, String(count)], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     this.#process.stdout!.on('data', (chunk: Buffer) => (this.#said += chunk.toString()));

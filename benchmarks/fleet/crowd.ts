@@ -6,8 +6,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type Figure, figure } from '../figure.js';
-import { cpuNs, residentBytes } from '../daemon-costs.js';
+import { cpuNs } from '../daemon-costs.js';
 import { until } from '../../test/support/mount/daemon.js';
+import { memoryKib } from '../../test/support/processes.js';
 import { end, onStage } from './stage.js';
 
 const HOSTS = 1000;
@@ -15,7 +16,6 @@ const WATCH_MS = 10_000;
 const IDLE_MS = 30_000;
 const KEEP_ALIVE = 10;
 const START_MS = 60_000;
-const MIB = 1024 * 1024;
 const PROGRAM = fileURLToPath(new URL('crowd-hosts.js', import.meta.url));
 /** The names in the root of a mount that are no directories of hosts. */
 const FIXED = 3;
@@ -29,7 +29,11 @@ export async function crowd(say: (progress: string) => void): Promise<Figure[]> 
     const command = [...web.enter, process.execPath, PROGRAM];
     const args = [...command.slice(1), broker.address, String(broker.port), String(HOSTS)];
     const hosts = spawn(command[0], args, { stdio: ['pipe', 'pipe', 'inherit'] });
-    await until(() => count() === HOSTS, `${count()} of ${HOSTS} hosts came`, START_MS);
+    await until(
+      () => count() === HOSTS,
+      () => `${count()} of ${HOSTS} hosts came`,
+      START_MS,
+    );
     await sleep(2000);
     const processes = [
       ['bridge', follower.pid!],
@@ -40,7 +44,7 @@ export async function crowd(say: (progress: string) => void): Promise<Figure[]> 
     await sleep(WATCH_MS);
     const costs = processes.flatMap(([name, pid], at) => [
       figure(`  CPU of ${name}`, (cpuNs(pid) - before[at]) / WATCH_MS / 10_000, ' %'),
-      figure(`  memory of ${name}`, residentBytes(pid) / MIB, ' MiB'),
+      figure(`  memory of ${name}`, memoryKib(pid) / 1024, ' MiB'),
     ]);
     const start = performance.now();
     hosts.stdin.write('die\n');

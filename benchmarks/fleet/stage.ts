@@ -65,7 +65,7 @@ function starter(broker: Broker, folder: string, running: ChildProcess[]): Start
     let log = '';
     child.stderr.on('data', (chunk: Buffer) => (log += chunk.toString()));
     const isUp = (): boolean => log.includes('connected');
-    await until(isUp, `the bridge does not connect: ${log}`, PATIENCE_MS);
+    await until(isUp, () => `the bridge does not connect: ${log}`, PATIENCE_MS);
     return child;
   };
 }

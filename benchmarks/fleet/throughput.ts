@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Figure, figure } from '../figure.js';
 import { cpuNs } from '../daemon-costs.js';
 import { median } from '../programs.js';
@@ -35,7 +36,7 @@ function reader(command: readonly string[]): Promise<number> {
 
 async function ofBridge({ local, fleet }: Stage): Promise<number> {
   const ended = reader(['head', '-c', String(FLEET_BYTES), `${fleet.path}/match/HOST=web1`]);
-  await new Promise((done) => setTimeout(done, 200));
+  await sleep(200);
   const start = performance.now();
   for (let at = 0; at < EVENTS; at += AT_ONCE)
     writeFileSync(`${local.path}/publish`, RECORDS.slice(at, at + AT_ONCE).join(''));
@@ -47,7 +48,7 @@ async function ofMosquitto({ broker, web, watching, folder }: Stage): Promise<nu
   writeFileSync(lines, `${'x'.repeat(BYTES)}\n`.repeat(EVENTS));
   const own = [...broker.clientArguments, '-q', '1', '-t', 'bench'];
   const ended = reader([...watching.enter, 'mosquitto_sub', ...own, '-C', String(EVENTS)]);
-  await new Promise((done) => setTimeout(done, 300));
+  await sleep(300);
   const start = performance.now();
   const publish = ['sh', '-c', 'exec "$@" <"$0"', lines, 'mosquitto_pub', ...own, '-l'];
   spawn(web.enter[0], [...web.enter.slice(1), ...publish], { stdio: 'ignore' });

@@ -11,6 +11,7 @@
  * name. The result of a read is the text, with unprintable bytes as %XX, and `nothing` at the end
  * of the file. `{255}` is a name of that length.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import type { Answer } from '../support/clients/clients.js';
 import { type Suite } from '../support/runner/suite.js';
@@ -260,8 +261,7 @@ function outcome({ value, errno, bytes }: Answer, isText = false): string {
 
 /** Resolves when the clock has advanced by the smallest difference of times in the tree. */
 async function tick(): Promise<void> {
-  for (const start = Date.now(); Date.now() < start + 2;)
-    await new Promise((done) => setTimeout(done, 1));
+  for (const start = Date.now(); Date.now() < start + 2;) await sleep(1);
 }
 
 /** The cases that do not hold on a system, each with its reason. */

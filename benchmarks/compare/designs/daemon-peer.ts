@@ -1,11 +1,11 @@
 /** The designs whose event manager is eventfs: its tree, or one of its outlets. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { descriptors, childrenOf } from '../../../test/support/processes.js';
 import { type WeighedDaemon, startWeighedDaemon } from '../../daemon-costs.js';
-import { descriptors } from '../../../test/support/mount/daemon.js';
 import { SKB_HEAD_BYTES, memfdBytes, netlinkCharge, socketBytes } from './kernel-memory.js';
 import { raiseInotifyLimit } from './inotify-limit.js';
-import { type Leftovers, Peer, type Stored, childrenOf, sum } from './peer.js';
+import { type Leftovers, Peer, type Stored, sum } from './peer.js';
 
 /** The number of files that a flood makes, for all subscribers. */
 const FILES_FLOODED = 16_384;

@@ -3,7 +3,8 @@
  * leftovers, stop it. Subscribers are processes of benchmarks/programs/subscribers.c, publishers of
  * publisher.c.
  */
-import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { childrenOf } from '../../../test/support/processes.js';
 import { cpuNs } from '../../daemon-costs.js';
 import { Histogram } from '../histogram.js';
 import { type Answer, Program } from '../program.js';
@@ -124,7 +125,7 @@ export abstract class Peer {
 
   /** Makes all publishers publish as fast as they can for `ms`. */
   async flood(ms: number): Promise<void> {
-    const window = new Promise((done) => setTimeout(done, ms));
+    const window = sleep(ms);
     await Promise.all(
       this.#publishers.map((_, place) => this.#publish(place, `flood ${ms} ${this.floodMost}`, ms)),
     );
@@ -257,12 +258,6 @@ function cpuNsOrNone(pid: number): number {
   } catch {
     return 0;
   }
-}
-
-/** Returns the children of a process's first thread, zombies included: proc_pid_task(5). */
-export function childrenOf(pid: number): number[] {
-  const pids = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ');
-  return pids.filter((word) => word !== '').map(Number);
 }
 
 export function sum(values: readonly number[]): number {

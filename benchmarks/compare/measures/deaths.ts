@@ -2,6 +2,7 @@
  * Measures the leftovers of killed subscribers: how long they stay, and whether they can be
  * reached.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { FilesPeer } from '../designs/files-peer.js';
 import type { Leftovers, Peer } from '../designs/peer.js';
 
@@ -52,7 +53,7 @@ async function killSome(peer: Peer, count: number, victims: Victims): Promise<De
   const leftAtOnce = await peer.left();
   let leftAtLast = leftAtOnce;
   while (!isNothing(leftAtLast) && nowNs() - deadNs < WATCHED_MS * 1e6) {
-    await new Promise((done) => setTimeout(done, LOOK_EVERY_MS));
+    await sleep(LOOK_EVERY_MS);
     leftAtLast = await peer.left();
   }
   const goneMs = isNothing(leftAtOnce)

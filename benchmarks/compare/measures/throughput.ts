@@ -1,4 +1,5 @@
 /** Measures deliveries a second while all publishers publish as fast as they can. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Peer, Totals } from '../designs/peer.js';
 
 const DRAIN_TIMEOUT_MS = 60_000;
@@ -64,7 +65,7 @@ export async function measureThroughput(peer: Peer, ms: number, paused = 0): Pro
 async function becomeIdle(peer: Peer): Promise<void> {
   const deadline = Date.now() + DRAIN_TIMEOUT_MS;
   for (let before = peer.cpuTimes().managerNs; Date.now() < deadline;) {
-    await new Promise((done) => setTimeout(done, IDLE_MS));
+    await sleep(IDLE_MS);
     const { managerNs } = peer.cpuTimes();
     if (managerNs - before < IDLE_MS * 1e6 * IDLE_SHARE) return;
     before = managerNs;

@@ -1,21 +1,14 @@
 /** Tests `eventfs run` with commands that do not start, do not end, or leave children behind. */
 import * as assert from 'uvu/assert';
-import {
-  chmodSync,
-  closeSync,
-  copyFileSync,
-  existsSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-} from 'node:fs';
+import { chmodSync, closeSync, copyFileSync, existsSync, mkdtempSync, openSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventText, publish, statusOf } from '../../support/clients/clients.js';
 import { Background } from '../../support/mount/command.js';
-import { exists, until } from '../../support/mount/daemon.js';
+import { until } from '../../support/mount/daemon.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
+import { isDead, exists } from '../../support/processes.js';
 
 /** Starts run, and resolves once it takes events. */
 async function runner(...args: readonly string[]): Promise<Background> {
@@ -28,16 +21,6 @@ async function runner(...args: readonly string[]): Promise<Background> {
     20_000,
   );
   return child;
-}
-
-/** Tells whether a process runs; a zombie does not. */
-function runs(pid: number): boolean {
-  if (!exists(pid)) return false;
-  try {
-    return !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));
-  } catch {
-    return false; // it has ended since
-  }
 }
 
 const command = mounted('eventfs run, with commands that fail');
@@ -82,8 +65,8 @@ command('kills a child that outlives its command at the time-out', async () => {
   publish(daemon.path, eventText('/x'));
   await until(() => child.err.includes('ended by SIGTERM'), 'the command goes on', 10_000);
   const left = Number(child.out);
-  assert.ok(runs(left), 'the child has ended by SIGTERM');
-  await until(() => !runs(left), 'the child goes on', 10_000);
+  assert.not(isDead(left), 'the child has ended by SIGTERM');
+  await until(() => isDead(left), 'the child goes on', 10_000);
   assert.is(await child.stop(), 0);
 });
 
@@ -95,9 +78,9 @@ command('waits for its command after SIGHUP, and ends a stubborn one at the seco
   child.process.kill('SIGHUP');
   const pid = Number(child.out);
   await sleep(300);
-  assert.ok(runs(pid) && exists(child.pid), 'it has left its command alone');
+  assert.ok(!isDead(pid) && exists(child.pid), 'it has left its command alone');
   assert.is(await child.stop('SIGHUP'), 0);
-  assert.not.ok(runs(pid), 'the command goes on');
+  assert.ok(isDead(pid), 'the command goes on');
 });
 
 command.run();

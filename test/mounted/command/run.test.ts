@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventText, publish, statusOf } from '../../support/clients/clients.js';
 import { Background, eventfs } from '../../support/mount/command.js';
-import { exists, startDaemon, until } from '../../support/mount/daemon.js';
+import { startDaemon, until } from '../../support/mount/daemon.js';
 import { daemon, mounted, nothingIsOpen } from '../../support/mount/mounted.js';
+import { isDead, exists } from '../../support/processes.js';
 
 const scratch = (): string => mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'run-'));
 
@@ -225,13 +226,7 @@ command(
     publish(daemon.path, eventText('/slow'), eventText('/fast'));
     await child.prints(/fast/);
     const [sleeper, shell] = child.out.split('\n')[0].split(' ').map(Number);
-    await until(
-      () =>
-        !exists(shell) &&
-        (!exists(sleeper) || /^State:\tZ/m.test(readFileSync(`/proc/${sleeper}/status`, 'latin1'))),
-      'it goes on',
-      20_000,
-    );
+    await until(() => !exists(shell) && isDead(sleeper), 'it goes on', 20_000);
     assert.match(
       child.err,
       /^eventfs: run: sh for add \/slow \(\S+\): still running after 0.3 s \(--timeout\): ending it\neventfs: run: sh for add \/slow \(\S+\): ended by SIGTERM\n$/,

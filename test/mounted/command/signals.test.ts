@@ -7,8 +7,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import * as assert from 'uvu/assert';
-import { EVENTFS, descriptors, run, startDaemon, until } from '../../support/mount/daemon.js';
+import { EVENTFS, run, startDaemon, until } from '../../support/mount/daemon.js';
 import { Reader } from '../../support/clients/clients.js';
+import { childrenOf, descriptors } from '../../support/processes.js';
 import { suite } from '../../support/runner/suite.js';
 
 const DAEMON = fileURLToPath(new URL('../../../fs/daemon/daemon.js', import.meta.url));
@@ -88,13 +89,10 @@ signals(
   'opens no debugger port in a serving daemon, and ends neither it nor its notifier',
   async () => {
     const daemon = await startDaemon();
-    const [notifier] = readFileSync(
-      `/proc/${daemon.pid}/task/${daemon.pid}/children`,
-      'latin1',
-    ).split(' ');
+    const [notifier] = childrenOf(daemon.pid);
     const reader = await Reader.on(`${daemon.path}/stream`);
     for (let round = 0; round < 20; round++) {
-      for (const pid of [daemon.pid, Number(notifier)]) process.kill(pid, 'SIGUSR1');
+      for (const pid of [daemon.pid, notifier]) process.kill(pid, 'SIGUSR1');
       await sleep(10);
     }
     assert.equal(listeningPorts(daemon.pid), []);

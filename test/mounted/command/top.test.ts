@@ -1,12 +1,12 @@
 /** Tests `eventfs top` on a real pseudoterminal, and without one. */
 import * as assert from 'uvu/assert';
-import { childrenOf } from '../../support/clients/actor.js';
 import { Reader, publishNumbered } from '../../support/clients/clients.js';
 import { eventfs } from '../../support/mount/command.js';
-import { EVENTFS_NODE, exists, run, startDaemon, until } from '../../support/mount/daemon.js';
+import { EVENTFS_NODE, run, startDaemon, until } from '../../support/mount/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
 import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
 import { Terminal, type TerminalSetting } from '../../support/clients/terminal.js';
+import { childrenOf, exists } from '../../support/processes.js';
 
 const top = mounted('eventfs top');
 

@@ -3,6 +3,7 @@ import Ajv from 'ajv';
 import { existsSync, mkdtempSync, readFileSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import { eventText, publish, publishNumbered, statusOf } from '../../support/clients/clients.js';
 import { Background, eventfs } from '../../support/mount/command.js';
@@ -173,7 +174,7 @@ command('tells when kept events came, not when it read them', async () => {
   await makeUevent();
   publish(daemon.path, eventText('/t', { T: 'b' }));
   const end = Date.now() / 1000;
-  await new Promise((done) => setTimeout(done, 300));
+  await sleep(300);
   const { out, code } = await watch('--since', since, 'T==a|b', '--json', '--count', '2');
   assert.is(code, 0);
   const events = shown(out).filter(({ loss }) => loss === 0); // an earlier test's loss comes first

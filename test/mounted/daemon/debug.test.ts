@@ -13,7 +13,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { Reader, compile, killClients, statusOf } from '../../support/clients/clients.js';
+import { Reader, killClients, statusOf } from '../../support/clients/clients.js';
+import { compiled } from '../../support/clients/compiled.js';
 import { eventfs } from '../../support/mount/command.js';
 import {
   type Daemon,
@@ -244,8 +245,8 @@ kinds('has all kinds if EVENTFS_DEBUG is `all`', async () => {
 kinds('shows the clients of a socket, and the reason of a refusal', async () => {
   const socket = join(mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'debug-')), 's');
   const daemon = await startDaemon([...NONE, '--debug=outlets', '--socket', socket]);
-  await run([compile('subscriber'), '!empty', socket], { timeoutMs: 500 });
-  await run([compile('subscriber'), 'SUBSYSTEM', socket]);
+  await run([compiled('subscriber'), '!empty', socket], { timeoutMs: 500 });
+  await run([compiled('subscriber'), 'SUBSYSTEM', socket]);
   await line(daemon, /^eventfs: outlets: socket client 1 \(pid=\d+ uid=0\) connected$/);
   await line(
     daemon,

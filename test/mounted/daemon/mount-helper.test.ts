@@ -4,17 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { statusOf } from '../../support/clients/clients.js';
-import {
-  EVENTFS,
-  descriptors,
-  exists,
-  isMounted,
-  mountPoint,
-  run,
-  until,
-  within,
-} from '../../support/mount/daemon.js';
+import { EVENTFS, isMounted, mountPoint, run, until, within } from '../../support/mount/daemon.js';
 import { Background } from '../../support/mount/command.js';
+import { statOf, isDead, childrenOf, exists, descriptors } from '../../support/processes.js';
 import { sideBySide, suite } from '../../support/runner/suite.js';
 
 const daemons = new Set<number>();
@@ -44,11 +36,7 @@ function daemonAt(path: string): number {
 }
 
 async function untilEnded(pid: number): Promise<void> {
-  await until(
-    () => !exists(pid) || /^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'latin1')),
-    'the daemon did not end',
-    10_000,
-  );
+  await until(() => isDead(pid), 'the daemon did not end', 10_000);
 }
 
 helper(
@@ -69,9 +57,8 @@ helper(
       .split('\n')
       .find((mounted) => mounted.includes(` ${path} `))!;
     assert.match(line, ' - fuse.eventfs my\\040source ');
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    const [, , group, session, terminal] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    assert.equal([group, session, terminal], [String(pid), String(pid), '0']);
+    const { group, session, terminal } = statOf(pid)!;
+    assert.equal([group, session, terminal], [pid, pid, 0]);
     assert.is(descriptors(pid, new RegExp(`^(${process.cwd()}|/dev/pts|/dev/tty)`)).length, 0);
     assert.is((await run(['umount', path])).code, 0);
     await untilEnded(pid);
@@ -328,11 +315,7 @@ helper('ends its daemon if SIGTERM comes before the daemon is ready', async () =
     ...process.env,
     PATH: `${bin}:${process.env.PATH}`,
   });
-  await until(
-    () => readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'latin1') !== '',
-    'no daemon has started',
-    10_000,
-  );
+  await until(() => childrenOf(child.pid).length > 0, 'no daemon has started', 10_000);
   await within(20_000, child.stop('SIGTERM'), 'the helper did not end');
   await until(
     async () => (await run(['pgrep', '-f', path])).code === 1,

@@ -16,6 +16,7 @@ import {
 import { run, until } from '../../support/mount/daemon.js';
 import { configured } from '../../support/mount/config.js';
 import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
+import { memoryKib } from '../../support/processes.js';
 import { LONG_FILTERS, NODE_MODES, errnos, leavesNothing, noneIsOurFault } from './bad-input.js';
 
 const { O_CREAT, O_TRUNC, O_NONBLOCK, O_WRONLY, O_RDWR, O_RDONLY } = constants;
@@ -214,8 +215,7 @@ bad(
         `${daemon.path}/${['stream', 'match/SUBSYSTEM=mine', 'match/N==*7'][slot % 3]}`,
       );
     for (let slot = 100; slot < 120; slot++) await idle.open(slot, `${own}/.stream`);
-    const resident = (): number =>
-      Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${daemon.pid}/status`, 'latin1'))![1]);
+    const resident = (): number => memoryKib(daemon.pid);
     const busy = await Reader.on(`${daemon.path}/match/SUBSYSTEM=mine`);
     const padding = 'x'.repeat(1000);
     const publishMine = async (count: number, first: number): Promise<void> => {

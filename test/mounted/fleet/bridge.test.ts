@@ -2,6 +2,7 @@
 import { closeSync, openSync, readFileSync, readSync, readdirSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import { Watcher } from '../../support/clients/watcher.js';
 import { killClients } from '../../support/clients/clients.js';
@@ -122,7 +123,7 @@ bridge('counts or brings again each event that the broker drops', async () => {
   await reader.reaches(10);
   other.process.kill('SIGSTOP'); // the broker keeps 50 messages and drops the others
   publish(local, 10, 3000);
-  await new Promise((done) => setTimeout(done, 1500));
+  await sleep(1500);
   other.process.kill('SIGCONT');
   await reader.reaches(3000);
   assert.is(reader.lost, 0, 'the host has all of them');
@@ -190,7 +191,7 @@ bridge(
     await until(
       async () => {
         publish(local, 0, 1);
-        await new Promise((done) => setTimeout(done, 300));
+        await sleep(300);
         return readdirSync(`${fleet.path}/web1`).length > 0;
       },
       'the host does not get its name',

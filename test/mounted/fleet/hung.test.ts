@@ -7,6 +7,7 @@ import { startBroker } from '../../support/fleet/broker.js';
 import { broker, fleet, fleetSuite, local, quickBridge, web } from '../../support/fleet/suite.js';
 import { eventfs } from '../../support/mount/command.js';
 import { run, until } from '../../support/mount/daemon.js';
+import { memoryKib } from '../../support/processes.js';
 
 const tests = fleetSuite('a bridge whose mount hangs');
 
@@ -39,8 +40,7 @@ function isAllRead(): boolean {
 
 /** The memory that a bridge uses, in KiB. */
 function memoryOf(one: Bridge): number {
-  const text = readFileSync(`/proc/${one.process.pid!}/status`, 'utf8');
-  return Number(/^VmRSS:\s+(\d+)/m.exec(text)![1]);
+  return memoryKib(one.process.pid!);
 }
 
 tests('keeps its connection while a daemon hangs, and its events come later', async () => {

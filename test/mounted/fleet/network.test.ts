@@ -1,6 +1,7 @@
 /** Tests the network of the fleet's tests: hosts, their cables, and both versions of the broker. */
 import * as assert from 'uvu/assert';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { Reader, killClients } from '../../support/clients/clients.js';
 import { type Broker, startBroker, stopFleet } from '../../support/fleet/broker.js';
 import { type Host, cut, delay, restore, startHost } from '../../support/fleet/network.js';
@@ -63,7 +64,9 @@ network(
     for (const persistence of [true, false]) {
       const broker = await startBroker({ persistence });
       await publish(host, broker, 'kept');
-      await new Promise((done) => setTimeout(done, 1500));
+      const database = join(broker.folder, 'state/mosquitto.db');
+      const isKept = (): boolean => existsSync(database) && readFileSync(database).includes('kept');
+      if (persistence) await until(isKept, 'the broker does not save the message');
       await broker.stop('SIGKILL');
       await broker.start();
       const reader = subscribe(host, broker);

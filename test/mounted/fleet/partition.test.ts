@@ -7,7 +7,7 @@ import { cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Broker, startBroker } from '../../support/fleet/broker.js';
 import { type Host, cut, delay, restore, startHost } from '../../support/fleet/network.js';
-import { type Daemon, makeUevent, startDaemon } from '../../support/mount/daemon.js';
+import { type Daemon, makeUevent, startDaemon, until } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
 import {
   Bridge,
@@ -82,7 +82,7 @@ tests('goes on with its session when its bridge starts again, also after SIGKILL
   let one = first;
   await knows(fleet.path, 'web1');
   const reader = new Reader(`${fleet.path}/match/HOST=web1`);
-  const saved = (): { boot: string; number: number } =>
+  const saved = (): { acknowledged: number; number: number } =>
     JSON.parse(readFileSync(join(state, 'bridge.json'), 'utf8')) as never;
   const { number } = saved();
   let published = 0;
@@ -91,7 +91,8 @@ tests('goes on with its session when its bridge starts again, also after SIGKILL
     await makeUevent();
     more(50);
     await reader.reaches(published);
-    if (signal === 'SIGKILL') await sleep(2500); // the state is saved 2 s after the last event
+    if (signal === 'SIGKILL')
+      await until(() => saved().acknowledged === published, 'the state is not saved');
     more(1); // after the last save
     await reader.reaches(published);
     await one.stop(signal);

@@ -1,6 +1,6 @@
 /** Helpers of the tests of fuse-native. */
 import * as assert from 'uvu/assert';
-import { Actor, buildClients } from '../../support/clients/actor.js';
+import { Actor } from '../../support/clients/actor.js';
 import { statusOf } from '../../support/clients/clients.js';
 import { run, until } from '../../support/mount/daemon.js';
 import { mounted, shell } from '../../support/mount/mounted.js';
@@ -11,7 +11,6 @@ export const DRIVER = ['--source', 'none', '--driver', 'fuse-native'] as const;
 /** Makes a suite with a daemon that uses fuse-native. */
 export function fuseNative(): Suite {
   const native = mounted('a mount of fuse-native', [...DRIVER, '--sticky', 'global:1733']);
-  native.before(buildClients);
   native.before(restartObserver);
   native.after(() => Actor.endAll());
   return native;

@@ -18,6 +18,7 @@ import {
   hasSaid,
 } from '../../support/mount/daemon.js';
 import { AS_NOBODY, eventfsForOthers, projectForOthers } from '../../support/mount/other-user.js';
+import { waitsForReply } from '../../support/processes.js';
 import { suite } from '../../support/runner/suite.js';
 import { DRIVER } from './common.js';
 
@@ -28,10 +29,7 @@ life('exits with 0 on SIGTERM, and returns the end of the file to blocked reader
   const own = await startDaemon(DRIVER);
   const readers = [await Reader.on(`${own.path}/stream`), await Reader.on(`${own.path}/stream`)];
   for (const reader of readers)
-    await until(
-      () => /fuse|request_wait/.test(wchanOf(reader.process.pid!)),
-      'the reader does not wait',
-    );
+    await until(() => waitsForReply(reader.process.pid!), 'the reader does not wait');
   assert.is(await own.stop(), 0);
   for (const reader of readers) assert.is(await reader.ended, 0, reader.err);
   assert.not(isMounted(own.path));
@@ -153,9 +151,5 @@ life('refuses an unknown driver', async () => {
   assert.match(err, /^eventfs: [^\n]*devfuse, fuse-native[^\n]*\n$/);
   assert.is(code, 100);
 });
-
-function wchanOf(pid: number): string {
-  return readFileSync(`/proc/${pid}/wchan`, 'latin1');
-}
 
 life.run();

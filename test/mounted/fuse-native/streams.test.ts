@@ -9,8 +9,8 @@ import {
   publishNumbered,
   valuesOf,
 } from '../../support/clients/clients.js';
+import { compiled } from '../../support/clients/compiled.js';
 import { run } from '../../support/mount/daemon.js';
-import { measuring } from '../../support/mount/measure.js';
 import { daemon, directory, nothingIsOpen } from '../../support/mount/mounted.js';
 import { fuseNative, observer, python, restartObserver, sh, untilWaiting } from './common.js';
 
@@ -137,7 +137,7 @@ native('shows streams with size 0: sendfile(2) returns 0, and read(2) the events
 native(
   'keeps the promise: seven operations fail after each of 300 deaths',
   async () => {
-    const { out, err, code } = await run([measuring('deaths'), daemon.path, '300'], {
+    const { out, err, code } = await run([compiled('deaths'), daemon.path, '300'], {
       timeoutMs: 100_000,
     });
     assert.is(code, 0, err);

@@ -1,8 +1,9 @@
 /** Helpers of the tests of `eventfs mount --guard` and `--fd-holder`. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { statusOf as statusOfDirectory } from '../../support/clients/actor.js';
 import {
   type Daemon,
   type DaemonSetting,
@@ -23,9 +24,7 @@ export async function startGuarded(
 
 /** Returns a value of `log/.status`, which the daemon reads at this moment. */
 export async function statusOf(path: string, key: string): Promise<string | undefined> {
-  // Another process reads: a daemon that hangs must not stop the test
-  const { out } = await run(['cat', `${path}/log/.status`]);
-  return new RegExp(`^${key}=(.*)$`, 'm').exec(out)?.[1];
+  return statusOfDirectory(`${path}/log`, key);
 }
 
 export async function daemonPid(path: string): Promise<number> {
@@ -85,12 +84,6 @@ export function replacing(module: string, name: string, method: string, code: st
   return `{ const { ${name} } = await import('${DIST}/${module}');
     const before = ${name}.prototype.${method};
     ${name}.prototype.${method} = ${code}; }\n`;
-}
-
-/** Returns whether a process has ended: a zombie has. */
-export function hasEnded(pid: number): boolean {
-  if (!existsSync(`/proc/${pid}`)) return true;
-  return /^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));
 }
 
 /** A cat(1) of `stream`, whose descriptor must outlive each daemon. */

@@ -12,9 +12,10 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import { mountedAt } from '../../../fs/shared/kernel/mountinfo.js';
-import { Actor, childrenOf, reach } from '../../support/clients/actor.js';
+import { Actor, reach } from '../../support/clients/actor.js';
 import { Fault } from '../../support/clients/fault.js';
 import { sh, startAsUser } from '../without-root/common.js';
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
@@ -30,12 +31,12 @@ import {
   within,
   hasSaid,
 } from '../../support/mount/daemon.js';
+import { isDead, childrenOf, waitsForReply } from '../../support/processes.js';
 import { withPreload } from '../../support/project.js';
 import { sideBySide, suite } from '../../support/runner/suite.js';
 import {
   InstalledVersion,
   daemonPid,
-  hasEnded,
   killDaemon,
   startGuarded,
   statusOf,
@@ -120,7 +121,7 @@ guardian('keeps system calls waiting while no daemon runs', async () => {
   process.kill(pid, 'SIGSTOP');
   const client = new Actor();
   const answer = client.ask(`mkdir ${path}/${client.pid}`);
-  await new Promise((done) => setTimeout(done, 200));
+  await until(() => waitsForReply(client.pid), 'the call does not wait');
   process.kill(pid, 'SIGKILL');
   assert.match(await answer, /^ok/);
   await client.kill();
@@ -161,7 +162,7 @@ guardian('keeps no file open whose caller is killed before it gets the reply', a
   process.kill(pid, 'SIGKILL');
   // From RESEND on the kernel takes the request back, until the next daemon has read it
   await until(() => !existsSync(`/proc/${pid}`), 'the daemon did not end');
-  await new Promise((done) => setTimeout(done, 100));
+  await sleep(100);
   await client.kill();
   await answer;
   assert.is(await statusOf(path, 'HANDLES'), before);
@@ -227,7 +228,7 @@ guardian('may die: the daemon says so and goes on, and a later start clears up',
   await untilStandby(path);
   const standby = childrenOf(guarded.pid).find((child) => child !== pid)!;
   process.kill(guarded.pid, 'SIGKILL');
-  await until(() => hasEnded(standby), 'the standby did not end');
+  await until(() => isDead(standby), 'the standby did not end');
   await until(
     () => guarded.log().includes('eventfs: mount: the guardian has ended: the daemon goes on'),
     'the daemon does not say so',
@@ -235,7 +236,7 @@ guardian('may die: the daemon says so and goes on, and a later start clears up',
   assert.is(await statusOf(path, 'GUARDED'), 'lost');
   assert.is(await daemonPid(path), pid);
   process.kill(pid, 'SIGKILL');
-  await until(() => hasEnded(pid), 'the daemon did not end');
+  await until(() => isDead(pid), 'the daemon did not end');
   const next = await startGuarded([], path);
   await hasSaid(next, /detached the mount of a killed daemon/);
   assert.is(await next.stop(), 0);

@@ -16,8 +16,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
-import { Actor, childrenOf } from '../../support/clients/actor.js';
-import { Reader, compile, eventText, killClients } from '../../support/clients/clients.js';
+import { Actor } from '../../support/clients/actor.js';
+import { Reader, eventText, killClients } from '../../support/clients/clients.js';
+import { compiled } from '../../support/clients/compiled.js';
 import { OWN_MOUNTS, enter } from '../../support/mount/apart.js';
 import {
   type Daemon,
@@ -29,6 +30,7 @@ import {
   until,
   within,
 } from '../../support/mount/daemon.js';
+import { isDead, childrenOf } from '../../support/processes.js';
 import { sideBySide, suite } from '../../support/runner/suite.js';
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
 import {
@@ -36,7 +38,6 @@ import {
   DIST,
   InstalledVersion,
   daemonPid,
-  hasEnded,
   killDaemon,
   replacing,
   statusOf,
@@ -96,7 +97,7 @@ const WITHOUT_QUIT = inGuardian(
 );
 
 function subscriber(socket: string): Reader {
-  return new Reader(socket, [compile('subscriber'), '\n']);
+  return new Reader(socket, [compiled('subscriber'), '\n']);
 }
 
 async function gets(reader: Reader, path: string): Promise<void> {
@@ -231,9 +232,7 @@ handOver('does not void the state of the daemon that goes on', async () => {
   await owner.kill();
   // The guardian finds the refusal and the death of the new daemon at the same time
   guarded.process.kill('SIGSTOP');
-  const isZombie = (pid: number): boolean =>
-    readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') Z ');
-  await until(() => childrenOf(guarded.pid).some(isZombie), 'the new daemon does not end');
+  await until(() => childrenOf(guarded.pid).some(isDead), 'the new daemon does not end');
   guarded.process.kill('SIGCONT');
   const { code, err } = await reloading;
   assert.is(code, 1);
@@ -250,11 +249,11 @@ handOver('does not void the state of the daemon that goes on', async () => {
 async function endGuardian(guarded: Daemon, going: number, ending: number): Promise<void> {
   const { path } = guarded;
   guarded.process.kill('SIGKILL');
-  await until(() => hasEnded(ending), 'two daemons serve', 10_000);
+  await until(() => isDead(ending), 'two daemons serve', 10_000);
   assert.is(await daemonPid(path), going);
   assert.is(await statusOf(path, 'GUARDED'), 'lost');
   assert.is((await eventfs('umount', path)).code, 0);
-  await until(() => hasEnded(going), 'the daemon did not end');
+  await until(() => isDead(going), 'the daemon did not end');
   assert.not(isMounted(path));
 }
 
@@ -264,7 +263,7 @@ handOver('leaves one daemon if the guardian is killed before QUIT', async () => 
   version.install('');
   assert.is((await eventfs('reload', guarded.path)).code, 0);
   const next = await daemonPid(guarded.path);
-  assert.not(hasEnded(old));
+  assert.not(isDead(old));
   await endGuardian(guarded, next, old);
 });
 

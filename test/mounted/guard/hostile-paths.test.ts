@@ -11,7 +11,6 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
-  readFileSync,
   readSync,
   renameSync,
   rmSync,
@@ -22,8 +21,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
-import { childrenOf } from '../../support/clients/actor.js';
-import { Reader, compile, eventText, killClients } from '../../support/clients/clients.js';
+import { Reader, eventText, killClients } from '../../support/clients/clients.js';
+import { compiled } from '../../support/clients/compiled.js';
 import {
   type Daemon,
   hasSaid,
@@ -33,6 +32,7 @@ import {
   until,
   within,
 } from '../../support/mount/daemon.js';
+import { childrenOf, waitsForReply } from '../../support/processes.js';
 import { sideBySide, suite } from '../../support/runner/suite.js';
 import { CONNECTIONS, cleanUp, eventfs, prepare } from '../lifecycle/common.js';
 import { daemonPid, startGuarded, statusOf, untilStandby } from './common.js';
@@ -208,11 +208,14 @@ attack('does not stop a restart or the outlet, if it is that of a socket', async
   replaceByLink(directory, `${path}/log`);
   await isServedAfterDeath(guarded);
   const moved = join(`${directory}.moved`, 's');
-  const client = new Reader(moved, [compile('subscriber'), '\n']);
-  await until(async () => {
-    await publish(path, eventText('/devices/socket', { DEVPATH: '/devices/socket' }));
-    return client.text.includes('/devices/socket');
-  }, `the subscriber got nothing: ${client.err}`);
+  const client = new Reader(moved, [compiled('subscriber'), '\n']);
+  await until(
+    async () => {
+      await publish(path, eventText('/devices/socket', { DEVPATH: '/devices/socket' }));
+      return client.text.includes('/devices/socket');
+    },
+    () => `the subscriber got nothing: ${client.err}`,
+  );
   assert.ok(lstatSync(moved).isSocket());
   assert.is(await guarded.stop(), 0);
   assert.not(existsSync(moved), 'the file of the socket stays');
@@ -285,10 +288,8 @@ attack(
     const serving = await daemonPid(path);
     replaceByLink(fifodir, await mounts.deadFile());
     guarded.process.kill('SIGHUP'); // the standby starts anew
-    const isHanging = (of: number): boolean =>
-      readFileSync(`/proc/${of}/wchan`, 'latin1') === 'request_wait_answer';
     await until(
-      () => childrenOf(pid).some((of) => of !== serving && isHanging(of)),
+      () => childrenOf(pid).some((of) => of !== serving && waitsForReply(of)),
       'no standby hangs',
     );
     await isServedAfterDeath(guarded);

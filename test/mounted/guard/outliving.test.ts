@@ -12,9 +12,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { Actor, childrenOf } from '../../support/clients/actor.js';
+import { Actor } from '../../support/clients/actor.js';
 import { killClients } from '../../support/clients/clients.js';
-import { childrenNamed } from '../../support/clients/fault.js';
 import { Watcher } from '../../support/clients/watcher.js';
 import { OWN_MOUNTS, enter } from '../../support/mount/apart.js';
 import { configured } from '../../support/mount/config.js';
@@ -29,13 +28,13 @@ import {
   within,
 } from '../../support/mount/daemon.js';
 import { AS_NOBODY, NOBODY } from '../../support/mount/other-user.js';
+import { isDead, childrenOf, childrenNamed } from '../../support/processes.js';
 import { sideBySide, suite } from '../../support/runner/suite.js';
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
 import {
   InstalledVersion,
   Reader,
   daemonPid,
-  hasEnded,
   killDaemon,
   replacing,
   startGuarded,
@@ -171,7 +170,7 @@ outliving('is no notifier: it ends before another daemon may serve', async () =>
   assert.not(/notifier/.test(guarded.log()), guarded.log());
   version.install('');
   assert.is((await eventfs('reload', path)).code, 0);
-  await until(() => hasEnded(old), 'the old daemon did not end');
+  await until(() => isDead(old), 'the old daemon did not end');
   await publish('third');
   await until(() => watcher.created.length === 3, 'the third event raised nothing');
   await owner.kill();
@@ -213,7 +212,7 @@ outliving('is each blocked read, also if the guardian ends after RESEND', async 
   await until(async () => (await statusOf(path, 'PARKED')) === '2', 'a read is parked twice');
   assert.not(/rejected/.test(guarded.log()), guarded.log());
   assert.is((await eventfs('umount', path)).code, 0);
-  await until(() => hasEnded(old), 'the daemon did not end');
+  await until(() => isDead(old), 'the daemon did not end');
   version.remove();
 });
 

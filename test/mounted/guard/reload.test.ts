@@ -1,16 +1,15 @@
 /** `eventfs reload` and the standby: another daemon takes over from one that lives. */
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
-import { Actor, childrenOf } from '../../support/clients/actor.js';
+import { Actor } from '../../support/clients/actor.js';
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
 import { type Daemon, hasSaid, isMounted, run, until, within } from '../../support/mount/daemon.js';
 import { configured } from '../../support/mount/config.js';
+import { isDead, childrenOf, waitsForReply } from '../../support/processes.js';
 import { sideBySide, suite } from '../../support/runner/suite.js';
 import {
   InstalledVersion,
   daemonPid,
-  hasEnded,
   Reader,
   killDaemon,
   startGuarded,
@@ -49,7 +48,7 @@ reload('replaces the daemon by one of the installed version', async () => {
   assert.is(code, 0);
   assert.is(out, `process ${after} serves ${path}\n`);
   assert.is.not(after, before);
-  await until(() => hasEnded(before), 'the old daemon did not end');
+  await until(() => isDead(before), 'the old daemon did not end');
   assert.is(await statusOf(path, 'RELOADS'), '1');
   assert.is(await statusOf(path, 'RESTARTS'), '0');
   assert.is(guarded.log(), 'the new version\n');
@@ -261,7 +260,7 @@ for (const more of [[], ['--standby']]) {
       assert.match(await first.ask(`mkdir ${path}/${first.pid}`), /^ok/);
       process.kill(pid, 'SIGSTOP');
       const answer = second.ask(`mkdir ${path}/${second.pid}`);
-      await sleep(200);
+      await until(() => waitsForReply(second.pid), 'the call does not wait');
       process.kill(pid, 'SIGKILL');
       assert.match(await answer, /^ok/);
       assert.is((await run(['ls', `${path}/log`])).out, kept);

@@ -2,6 +2,7 @@
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import { Actor } from '../../support/clients/actor.js';
 import { Fault } from '../../support/clients/fault.js';
@@ -231,7 +232,7 @@ yielding('does nothing until the guardian answers, whatever happens', async () =
   await owner.kill();
   const sent = send(5);
   guarded.process.kill('SIGHUP');
-  await new Promise((done) => setTimeout(done, RESTORING_MS / 3));
+  await sleep(RESTORING_MS / 3);
   assert.is(waits(old), count);
   assert.is((await reloading).code, 1);
   await has(reader, [...before, ...sent]);

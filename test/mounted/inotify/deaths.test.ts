@@ -2,15 +2,14 @@
 import * as assert from 'uvu/assert';
 import { readdirSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
-import { buildClients, client, reach } from '../../support/clients/actor.js';
+import { reach } from '../../support/clients/actor.js';
 import { publishNumbered, spawnClient, statusOf } from '../../support/clients/clients.js';
+import { compiled } from '../../support/clients/compiled.js';
 import { Shell, run, until } from '../../support/mount/daemon.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
 import { Watcher, helperOf } from '../../support/clients/watcher.js';
 
 const dead = mounted("a dead owner's directory");
-
-dead.before(buildClients);
 
 async function ownDirectory(): Promise<{ owner: Shell; path: string }> {
   const owner = new Shell();
@@ -103,7 +102,7 @@ dead(
   async () => {
     const { NODES, WATCHED, MEMORY } = statusOf(`${daemon.path}/log`);
     const spawner = spawnClient(
-      [client('spawn-owners'), daemon.path, '1000'],
+      [compiled('spawn-owners'), daemon.path, '1000'],
       ['pipe', 'pipe', 'inherit'],
     );
     let said = '';

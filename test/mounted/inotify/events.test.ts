@@ -14,6 +14,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { basename } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { eventText, publish, publishNumbered, statusOf } from '../../support/clients/clients.js';
 import { mountPoint, removeMountPoint, run, until } from '../../support/mount/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
@@ -79,7 +80,7 @@ watched('raises IN_CREATE long after the watch was added, once for each watcher'
   for (let round = 1; round <= 3; round++) {
     publishNumbered(daemon.path, 100);
     for (const watcher of watchers) await watcher.creates(100 * round);
-    await new Promise((done) => setTimeout(done, 50)); // separates batches from full looks
+    await sleep(50); // separates batches from full looks
   }
   for (const watcher of watchers) {
     assert.equal(watcher.created, await listed(path));
@@ -240,7 +241,7 @@ watched(
       const some = 1 + ((sent * 7) % 13);
       publishNumbered(daemon.path, Math.min(some, count - sent));
       sent += some;
-      if (sent % 5 === 0) await new Promise((done) => setTimeout(done, sent % 3));
+      if (sent % 5 === 0) await sleep(sent % 3);
     }
     const said = await client.says(/^(taken .*|slept .*|\w+: E.*)$/m);
     assert.is(said[0], `taken ${count}`);

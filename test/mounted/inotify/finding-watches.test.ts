@@ -4,14 +4,9 @@
  */
 import * as assert from 'uvu/assert';
 import { readdirSync } from 'node:fs';
-import { buildClients, client } from '../../support/clients/actor.js';
-import {
-  Calls,
-  compile,
-  publishNumbered,
-  spawnClient,
-  statusOf,
-} from '../../support/clients/clients.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Calls, publishNumbered, spawnClient, statusOf } from '../../support/clients/clients.js';
+import { compiled } from '../../support/clients/compiled.js';
 import { run, until } from '../../support/mount/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
 import { type How, Watcher, helperOf } from '../../support/clients/watcher.js';
@@ -38,7 +33,7 @@ async function latencies(watcher: Watcher, count: number): Promise<number[]> {
     while (watcher.created.length === before && performance.now() - beganMs < 5000)
       await new Promise((done) => setImmediate(done));
     took.push(performance.now() - beganMs);
-    await new Promise((done) => setTimeout(done, 5));
+    await sleep(5);
   }
   return took.sort((a, b) => a - b);
 }
@@ -46,8 +41,6 @@ async function latencies(watcher: Watcher, count: number): Promise<number[]> {
 const middle = (sorted: readonly number[]): number => sorted[sorted.length >> 1];
 const told = (sorted: readonly number[]): string =>
   `${middle(sorted).toFixed(2)} ms at the median, ${sorted.at(-1)!.toFixed(1)} ms at most`;
-
-buildClients();
 
 /**
  * Makes a directory that has no watcher as far as the notifier knows. Before that the notifier
@@ -63,7 +56,7 @@ async function quietDirectory(): Promise<{ path: string; count: number }> {
     async () => {
       publishNumbered(daemon.path, 1);
       count++;
-      await new Promise((done) => setTimeout(done, 100));
+      await sleep(100);
       const { out } = await shell.run(
         `while IFS= read -r line; do [[ $line == NOTICES=* ]] && echo $line; done < ${path}/.status`,
       );
@@ -87,7 +80,7 @@ crowded(
     figure(`a notice takes ${told(await latencies(watcher, EVENTS))}`);
     const others = spawnClient(
       [
-        compile('many-descriptors'),
+        compiled('many-descriptors'),
         daemon.path,
         String(OTHER_UID),
         String(PROCESSES),
@@ -128,7 +121,7 @@ crowded(
     const watcher = await Watcher.on(path, 'many', ['19000'], ['bash', '-c', many, 'bash']);
     for (let n = 0; n < 40; n++) {
       publishNumbered(daemon.path, 1, n);
-      await new Promise((done) => setTimeout(done, 20));
+      await sleep(20);
     }
     await watcher.creates(40);
     assert.equal(watcher.created, await listed(path));
@@ -149,7 +142,7 @@ crowded(
       for (let n = 2; n <= 30; n++) {
         publishNumbered(daemon.path, 1);
         // The notifier's scan ends between events.
-        if (n % 10 === 0) await new Promise((done) => setTimeout(done, 300));
+        if (n % 10 === 0) await sleep(300);
         await watcher.creates(n);
       }
       assert.equal(watcher.created, (await listed(path)).slice(count), how);
@@ -167,7 +160,7 @@ crowded('raises each notice although more processes have asked than are told apa
   for (let n = 1; n <= 5; n++) {
     publishNumbered(daemon.path, 1);
     await watcher.creates(n);
-    await new Promise((done) => setTimeout(done, 300)); // the notifier's scan ends meanwhile
+    await sleep(300); // the notifier's scan ends meanwhile
   }
   assert.equal(watcher.created, (await listed(path)).slice(count));
   await watcher.end();
@@ -187,7 +180,7 @@ crowded(
       publishNumbered(daemon.path, 1);
       await watcher.creates(n);
       // The notifier's scan ends between events.
-      if (n % 5 === 0) await new Promise((done) => setTimeout(done, 200));
+      if (n % 5 === 0) await sleep(200);
     }
     assert.equal(watcher.created, await listed(path));
     await watcher.end();
@@ -223,7 +216,7 @@ crowded(
       '-c',
       many,
       'bash',
-      compile('watcher'),
+      compiled('watcher'),
       'late',
       path,
       '19000',
@@ -236,7 +229,7 @@ crowded(
     for (let n = 1; n <= 30; n++) {
       publishNumbered(daemon.path, 1, n);
       await watcher.creates(n);
-      await new Promise((done) => setTimeout(done, 100));
+      await sleep(100);
     }
     assert.equal(watcher.created, (await listed(path)).slice(count + 1));
     await watcher.end();
@@ -300,7 +293,7 @@ crowded(
       'the daemon did not log it',
     );
     publishNumbered(daemon.path, 100);
-    await new Promise((done) => setTimeout(done, 1000));
+    await sleep(1000);
     assert.is(watcher.created.length, 1);
     await run(['prlimit', '--pid', String(daemon.pid), `--nofile=${limits.join(':')}`]);
     await watcher.creates(101);
@@ -353,7 +346,7 @@ crowded('gets its missed notices once the notifier can have its thread again', a
   );
   publishNumbered(daemon.path, 100);
   // The daemon tries again, more often than the notifier may die.
-  await new Promise((done) => setTimeout(done, 1500));
+  await sleep(1500);
   await run(['prlimit', '--pid', String(daemon.pid), `--stack=${limits.join(':')}`]);
   await watcher.creates(101);
   assert.equal(watcher.created, await listed(path));
@@ -375,7 +368,7 @@ const plain = mounted(
   'a watched directory whose notifier can have no mount of its own',
   undefined,
   {
-    under: [client('refuses'), 'open_tree'],
+    under: [compiled('refuses'), 'open_tree'],
   },
 );
 

@@ -1,5 +1,4 @@
 /** A daemon that is killed while its notifier works on the mount: no process hangs. */
-import { isDead, stateOf } from '../../support/clients/actor.js';
 import { killClients, publishNumbered } from '../../support/clients/clients.js';
 import {
   Shell,
@@ -11,6 +10,7 @@ import {
 } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
 import { Watcher, helperOf } from '../../support/clients/watcher.js';
+import { stateOf, isDead } from '../../support/processes.js';
 
 const ROUNDS = 50;
 /** Each begins with a start of Node, so two daemons at a time use both CPUs. */
@@ -36,7 +36,11 @@ async function once(owner: Shell, round: number): Promise<void> {
   await watcher.creates(1 + round);
   const pid = helperOf(served.pid);
   await served.kill();
-  await until(() => isDead(pid), `the notifier lives, in state ${stateOf(pid)}`, 10_000);
+  await until(
+    () => isDead(pid),
+    () => `the notifier lives, in state ${stateOf(pid)}`,
+    10_000,
+  );
   await watcher.end();
   await run(['umount', '-l', served.path]);
   removeMountPoint(served.path);

@@ -1,13 +1,12 @@
 /** The notifier's process: its descriptors, its deaths, and its end. */
 import * as assert from 'uvu/assert';
 import { readdirSync } from 'node:fs';
-import { isDead, reach } from '../../support/clients/actor.js';
+import { reach } from '../../support/clients/actor.js';
 import { killClients, publishNumbered } from '../../support/clients/clients.js';
 import {
   EVENTFS_NODE,
   type Daemon,
   Shell,
-  descriptors,
   isMounted,
   killDaemons,
   mountPoint,
@@ -19,6 +18,7 @@ import {
 } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
 import { Watcher, helperOf } from '../../support/clients/watcher.js';
+import { isDead, descriptors } from '../../support/processes.js';
 import { listed } from './common.js';
 
 const helper = suite('the notifier');
@@ -47,7 +47,7 @@ helper('has neither /dev/fuse nor the mount open', async () => {
   const pid = helperOf(served.pid);
   await until(
     () => descriptors(pid).length === 3,
-    `the notifier has more open than its pipes: ${descriptors(pid).join(', ')}`,
+    () => `the notifier has more open than its pipes: ${descriptors(pid).join(', ')}`,
   );
   assert.equal(descriptors(pid, /fuse|eventfs-/), []);
   await watcher.end();
@@ -64,7 +64,7 @@ helper('inherits no descriptor that the daemon was started with', async () => {
   await until(() => helperOf(served.pid) !== 0, 'there is no notifier');
   await until(
     () => descriptors(helperOf(served.pid)).length === 3,
-    `the notifier has ${descriptors(helperOf(served.pid)).join(', ')} open`,
+    () => `the notifier has ${descriptors(helperOf(served.pid)).join(', ')} open`,
   );
   await served.stop();
 });

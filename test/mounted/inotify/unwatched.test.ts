@@ -1,6 +1,7 @@
 /** Directories without a watcher, which cost no notices. */
 import * as assert from 'uvu/assert';
 import { mkdirSync, readdirSync, statSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { publishNumbered, statusOf } from '../../support/clients/clients.js';
 import { mountPoint, removeMountPoint, run, until } from '../../support/mount/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
@@ -33,7 +34,7 @@ unwatched(
       await until(
         async () => {
           publishNumbered(daemon.path, 5);
-          await new Promise((done) => setTimeout(done, 100));
+          await sleep(100);
           const told = Number(statusOf(path).NOTICES);
           const isQuiet = told === before;
           before = told;
@@ -95,7 +96,7 @@ unwatched('costs no notice once its watcher has ended', async () => {
     async () => {
       const before = told();
       publishNumbered(daemon.path, 1); // its notice shows that the watcher has ended
-      await new Promise((done) => setTimeout(done, 100));
+      await sleep(100);
       return told() === before;
     },
     'notices went on',

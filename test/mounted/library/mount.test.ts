@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
@@ -67,7 +68,7 @@ library(
       let before = held();
       // A thread and its handle end a moment after the descriptor.
       await until(async () => {
-        await new Promise((done) => setTimeout(done, 20));
+        await sleep(20);
         const now = held();
         const isSame = JSON.stringify(now) === JSON.stringify(before);
         before = now;
@@ -156,7 +157,7 @@ library('reads a mount of fuse-native, which has no poll', async () => {
   const all = subscribe({ mount: other.path, filter: 'SUBSYSTEM==mine' });
   await all.ready;
   const waiting = take(all, 1);
-  await new Promise((done) => setTimeout(done, 50));
+  await sleep(50);
   await publish(
     { action: 'add', devpath: '/x', properties: { SUBSYSTEM: 'mine' } },
     { mount: other.path },

@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { mount as mountFilesystem } from '#native';
-import { Actor, buildClients, untilAlone, untilBlocked } from '../../support/clients/actor.js';
+import { Actor, untilAlone, untilBlocked } from '../../support/clients/actor.js';
 import {
   type Daemon,
   EVENTFS_NODE,
@@ -25,7 +25,6 @@ export let observer: Actor;
 const shells = new Set<Shell>();
 
 export function prepare(): void {
-  buildClients();
   observer = new Actor();
   // fusectl shows the state of connections. The runner needs it too, to abort tests that hang.
   if (!readFileSync('/proc/self/mountinfo', 'latin1').includes(` ${CONNECTIONS} `))

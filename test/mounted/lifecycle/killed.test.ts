@@ -2,7 +2,7 @@
 import * as assert from 'uvu/assert';
 import { readdirSync } from 'node:fs';
 import { mountedAt } from '../../../fs/shared/kernel/mountinfo.js';
-import { Actor, childrenOf, reach } from '../../support/clients/actor.js';
+import { Actor, reach } from '../../support/clients/actor.js';
 import {
   isMounted,
   mountPoint,
@@ -11,6 +11,7 @@ import {
   until,
   within,
 } from '../../support/mount/daemon.js';
+import { childrenOf } from '../../support/processes.js';
 import { figure } from '../../support/runner/output.js';
 import { suite } from '../../support/runner/suite.js';
 import {

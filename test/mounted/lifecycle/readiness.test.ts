@@ -3,7 +3,8 @@ import * as assert from 'uvu/assert';
 import { spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { client, reach } from '../../support/clients/actor.js';
+import { reach } from '../../support/clients/actor.js';
+import { compiled } from '../../support/clients/compiled.js';
 import {
   EVENTFS_SCRIPT,
   mountPoint,
@@ -51,7 +52,7 @@ for (const [what, address] of [
   daemonSuite(`tells systemd at ${what} that it is ready and that it stops`, async () => {
     const path = mountPoint();
     const socket = address(path);
-    const listener = spawn(client('notify'), [socket], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const listener = spawn(compiled('notify'), [socket], { stdio: ['ignore', 'pipe', 'inherit'] });
     const gone = new Promise((done) => listener.on('close', done));
     let said = '';
     listener.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
@@ -75,7 +76,7 @@ for (const [what, address] of [
 async function toldWith(env: Readonly<Record<string, string>>): Promise<string> {
   const path = mountPoint();
   const socket = `@${path}.socket`;
-  const listener = spawn(client('notify'), [socket], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const listener = spawn(compiled('notify'), [socket], { stdio: ['ignore', 'pipe', 'inherit'] });
   const gone = new Promise((done) => listener.on('close', done));
   let said = '';
   listener.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));

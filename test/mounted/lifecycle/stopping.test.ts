@@ -2,6 +2,7 @@
 import * as assert from 'uvu/assert';
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { mount as mountFilesystem, unmount } from '#native';
 import { mountedAt } from '../../../fs/shared/kernel/mountinfo.js';
 import { Actor, reach } from '../../support/clients/actor.js';
@@ -64,7 +65,7 @@ daemonSuite('unmounts and exits with 0 although further signals come while it st
     const daemon = await startDaemon();
     process.kill(daemon.pid, 'SIGTERM');
     for (let n = 0; n < 1 + round; n++) {
-      await new Promise((done) => setTimeout(done, 2 + (round % 4)));
+      await sleep(2 + (round % 4));
       if (daemon.process.exitCode === null) daemon.process.kill(n % 2 === 0 ? 'SIGTERM' : 'SIGINT');
     }
     const code = await within(20_000, daemon.ended, 'the daemon did not end');

@@ -2,12 +2,12 @@
 import * as assert from 'uvu/assert';
 import {
   Reader,
-  compile,
   eventText,
   publish,
   publishNumbered,
   valuesOf,
 } from '../../support/clients/clients.js';
+import { compiled } from '../../support/clients/compiled.js';
 import { until } from '../../support/mount/daemon.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
 import {
@@ -65,7 +65,7 @@ exhausted(
     const file = await subscribe('fd');
     const many = Array.from(
       { length: 80 },
-      () => new Reader(SOCKETS.socket, [compile('subscriber'), '!silent']),
+      () => new Reader(SOCKETS.socket, [compiled('subscriber'), '!silent']),
     );
     await until(
       () => daemon.log().includes('Too many open files'),

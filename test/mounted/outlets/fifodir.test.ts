@@ -22,9 +22,11 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { refused } from '../../support/mount/apart.js';
-import { Reader, compile, eventText, publish, statusOf } from '../../support/clients/clients.js';
+import { Reader, eventText, publish, statusOf } from '../../support/clients/clients.js';
+import { compiled } from '../../support/clients/compiled.js';
 import { EVENTFS_NODE, mountPoint, run, startDaemon, until } from '../../support/mount/daemon.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
+import { childrenOf } from '../../support/processes.js';
 import { figure } from '../../support/runner/output.js';
 
 const scratch = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'fifodir-'));
@@ -109,14 +111,7 @@ fifodir('loses the FIFO of a killed waiter, and no other file', async () => {
   const left = (): string[] => readdirSync(DIRECTORY).filter((name) => name.startsWith('ftrig1:'));
   await until(() => left().length === 1, 's6-ftrig-wait does not wait');
   // The helper s6-ftrigrd has the FIFO open.
-  const children = readFileSync(
-    `/proc/${waiter.process.pid}/task/${waiter.process.pid}/children`,
-    'latin1',
-  )
-    .trim()
-    .split(' ')
-    .map(Number);
-  for (const child of children.filter((pid) => pid > 0)) process.kill(child, 'SIGKILL');
+  for (const child of childrenOf(waiter.process.pid!)) process.kill(child, 'SIGKILL');
   await waiter.kill();
   execFileSync('mkfifo', [join(DIRECTORY, 'unread')]);
   const before = status('FIFODIR_STALE');
@@ -365,7 +360,7 @@ lossy(
       const command = [
         'nsenter',
         `--net=/proc/${daemon.pid}/ns/net`,
-        compile('stream-netlink'),
+        compiled('stream-netlink'),
         'multicast',
         '2',
         '200000',

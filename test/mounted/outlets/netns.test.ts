@@ -4,20 +4,20 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, existsSync, openSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { InjectionWord, NamespaceWord, injectUevents, openNamespaceSender } from '#native';
 import { about, refused, sendNetlink, startApart } from '../../support/mount/apart.js';
 import {
   Reader,
-  compile,
   eventText,
   killClients,
   publish,
   statusOf,
 } from '../../support/clients/clients.js';
+import { compiled } from '../../support/clients/compiled.js';
 import { Container } from '../../support/mount/container.js';
 import {
   type Daemon,
-  descriptors,
   killDaemons,
   makeUevent,
   mountPoint,
@@ -27,6 +27,7 @@ import {
   hasSaid,
 } from '../../support/mount/daemon.js';
 import { AS_NOBODY } from '../../support/mount/other-user.js';
+import { descriptors } from '../../support/processes.js';
 import { suite } from '../../support/runner/suite.js';
 
 const netns = suite('an event in another network namespace');
@@ -46,7 +47,7 @@ const status = ({ path }: Pick<Daemon, 'path'>): Record<string, string> => statu
 
 /** Starts a listener in a container, and waits until it listens. */
 async function listenIn(container: Container): Promise<Reader> {
-  const reader = new Reader('listen', [...container.enter, compile('stream-netlink')]);
+  const reader = new Reader('listen', [...container.enter, compiled('stream-netlink')]);
   await reader.has(1, 10_000);
   return reader;
 }
@@ -101,7 +102,7 @@ for (const [whose, under] of [
       let mdev = '';
       await until(async () => {
         await makeUevent('add');
-        await new Promise((done) => setTimeout(done, 50));
+        await sleep(50);
         mdev = (await container.shell.run('cat /etc/mdev.log')).out;
         return readers.every(({ text }) => text.includes(NULL)) && /^add \d/m.test(mdev);
       }, 'not all have heard').catch((error: unknown) => {
@@ -196,7 +197,7 @@ netns('stops with the name in /run/netns, and the namespace ends', async () => {
   await hasSaid(apart, '--netns /run/netns/box: the kernel itself sends events of devices');
   const listener = new Reader('listen', [
     ...apart.enter,
-    ...['ip', 'netns', 'exec', 'box', compile('stream-netlink')],
+    ...['ip', 'netns', 'exec', 'box', compiled('stream-netlink')],
   ]);
   await listener.has(1, 10_000);
   await makeUevent('change');
@@ -204,7 +205,7 @@ netns('stops with the name in /run/netns, and the namespace ends', async () => {
   await ip('link', 'add', 'd0', 'type', 'bridge');
   await until(
     () => about(listener.records, '/devices/virtual/net/d0').length > 0,
-    `the interface was not heard of: ${listener.text}`,
+    () => `the interface was not heard of: ${listener.text}`,
   );
   assert.is(about(listener.records, '/devices/virtual/net/d0').length, 1);
   assert.is(about(listener.records, NULL).length, 2);

@@ -14,7 +14,8 @@ import { UeventText } from '../../../fs/uevent/text.js';
 import { Listener } from '../../../fs/outlets/listener.js';
 import type { Deliver } from '../../../fs/outlets/socket/delivery.js';
 import { SocketOutlet } from '../../../fs/outlets/socket/socket-outlet.js';
-import { Reader, compile, killClients, valuesOf } from '../../support/clients/clients.js';
+import { Reader, killClients, valuesOf } from '../../support/clients/clients.js';
+import { compiled } from '../../support/clients/compiled.js';
 import { until } from '../../support/mount/daemon.js';
 import { collecting } from '../../support/memory/logger.js';
 import { suite } from '../../support/runner/suite.js';
@@ -70,7 +71,7 @@ class World {
   }
 
   async subscribe(filter = '\n'): Promise<Reader> {
-    const client = new Reader(this.path, [compile('subscriber'), filter]);
+    const client = new Reader(this.path, [compiled('subscriber'), filter]);
     await client.has(1, 20_000);
     await until(() => this.row(client) !== undefined, 'the subscriber is not listed');
     return client;

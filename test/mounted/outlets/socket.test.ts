@@ -3,7 +3,8 @@ import * as assert from 'uvu/assert';
 import { existsSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { refused } from '../../support/mount/apart.js';
-import { Reader, compile } from '../../support/clients/clients.js';
+import { Reader } from '../../support/clients/clients.js';
+import { compiled } from '../../support/clients/compiled.js';
 import { EVENTFS_NODE, mountPoint, run, startDaemon, until } from '../../support/mount/daemon.js';
 import { mounted } from '../../support/mount/mounted.js';
 import { SOCKETS, scratch, testSubscribers } from './subscribers.js';
@@ -24,7 +25,7 @@ file('is replaced if its daemon was killed, and is refused if its daemon lives',
   await run(['umount', '-l', first.path]);
   assert.ok(existsSync(path));
   const second = await startDaemon(['--source', 'none', '--socket', path]);
-  const client = new Reader(path, [compile('subscriber'), '\n']);
+  const client = new Reader(path, [compiled('subscriber'), '\n']);
   await client.has(1);
   await second.stop();
   await until(
@@ -41,7 +42,7 @@ file('is not removed by a stopping daemon after another daemon has taken the pat
   const second = await startDaemon(['--source', 'none', '--socket', path]);
   assert.is(await first.stop(), 0);
   assert.ok(existsSync(path), "the successor's file is gone");
-  const client = new Reader(path, [compile('subscriber'), '\n']);
+  const client = new Reader(path, [compiled('subscriber'), '\n']);
   await client.has(1);
   await second.stop();
   assert.not(existsSync(path), 'the file was left');

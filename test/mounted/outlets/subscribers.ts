@@ -1,22 +1,23 @@
 /** The tests of both sockets, which socket.test.ts and fd-socket.test.ts run. */
 import * as assert from 'uvu/assert';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { stateOf } from '../../support/clients/actor.js';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   Reader,
   Storm,
-  compile,
   eventText,
   publish,
   publishNumbered,
   statusOf,
   valuesOf,
 } from '../../support/clients/clients.js';
+import { compiled } from '../../support/clients/compiled.js';
 import { EVENTFS_NODE, mountPoint, run, startDaemon, until } from '../../support/mount/daemon.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
 import { AS_NOBODY_FOR_EVER } from '../../support/mount/other-user.js';
+import { statOf, stateOf } from '../../support/processes.js';
 
 export const scratch = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'sockets-'));
 chmodSync(scratch, 0o711); // Clients of other users must pass.
@@ -29,7 +30,7 @@ export const descriptorsOf = (pid: number): number => readdirSync(`/proc/${pid}/
 
 /** Starts a client that sends a filter, and resolves once the daemon has answered the filter. */
 export async function subscribe(kind: SocketKind, filter = '\n'): Promise<Reader> {
-  const client = new Reader(SOCKETS[kind], [compile('subscriber'), filter]);
+  const client = new Reader(SOCKETS[kind], [compiled('subscriber'), filter]);
   await client.has(1, 20_000); // The answer to its filter.
   assert.match(
     client.records[0],
@@ -40,7 +41,7 @@ export async function subscribe(kind: SocketKind, filter = '\n'): Promise<Reader
 
 /** Starts a client that behaves as `mode` says, and resolves once the daemon lists it. */
 export async function openClient(kind: SocketKind, mode: string): Promise<Reader> {
-  const client = new Reader(SOCKETS[kind], [compile('subscriber'), mode]);
+  const client = new Reader(SOCKETS[kind], [compiled('subscriber'), mode]);
   const known = (): boolean =>
     Object.values(statusOf(`${daemon.path}/log`)).some((row) =>
       row.startsWith(`pid=${client.process.pid} `),
@@ -140,7 +141,7 @@ export function testSubscribers(kind: SocketKind): void {
 
   tests('gets the expected token after a bad filter, and is disconnected', async () => {
     const before = status(`${KEYS[kind]}_REFUSED`);
-    const client = new Reader(SOCKETS[kind], [compile('subscriber'), 'SUBSYSTEM']);
+    const client = new Reader(SOCKETS[kind], [compiled('subscriber'), 'SUBSYSTEM']);
     await client.has(2);
     assert.match(
       client.records[0],
@@ -152,7 +153,7 @@ export function testSubscribers(kind: SocketKind): void {
   });
 
   tests('gets every event after an empty message, and may send a filter later', async () => {
-    const client = new Reader(SOCKETS[kind], [compile('subscriber'), '!empty']);
+    const client = new Reader(SOCKETS[kind], [compiled('subscriber'), '!empty']);
     await client.has(3); // The answers to A==b, to nothing, to A==c.
     assert.equal(
       client.records.map((record) => /FILTER=(.*)$/m.exec(record)![1]),
@@ -171,7 +172,7 @@ export function testSubscribers(kind: SocketKind): void {
         ['A==b\n'.repeat(65), 'a filter has at most 64 terms'],
         ['#'.repeat(4097), 'a filter has at most 4096 bytes'],
       ] as const) {
-        const client = new Reader(SOCKETS[kind], [compile('subscriber'), filter]);
+        const client = new Reader(SOCKETS[kind], [compiled('subscriber'), filter]);
         await client.has(2);
         assert.match(client.records[0], `\nERROR=${why}`);
         assert.match(client.records[1], /^end@/);
@@ -183,15 +184,15 @@ export function testSubscribers(kind: SocketKind): void {
     const client = await openClient(kind, '!half');
     publish(daemon.path, eventText('/devices/half'), eventText('/devices/half'));
     await client.has(2);
-    const { utime } = cpuOf(daemon.pid);
-    await new Promise((done) => setTimeout(done, 300));
+    const before = statOf(daemon.pid)!.cpuTicks;
+    await sleep(300);
     // Of 30 ticks.
-    assert.ok(cpuOf(daemon.pid).utime - utime < 20, 'the client keeps the daemon busy');
+    assert.ok(statOf(daemon.pid)!.cpuTicks - before < 20, 'the client keeps the daemon busy');
     // On a busy machine a spinning daemon gets fewer ticks, but it does not sleep either.
     let sleeps = 0;
     for (let n = 0; n < 30; n++) {
       if (stateOf(daemon.pid) === 'S') sleeps++;
-      await new Promise((done) => setTimeout(done, 10));
+      await sleep(10);
     }
     assert.ok(sleeps >= 15, `the daemon slept at ${sleeps} of 30 looks`);
     await client.kill();
@@ -293,9 +294,12 @@ export function testSubscribers(kind: SocketKind): void {
       const before = descriptorsOf(daemon.pid);
       const storm = new Storm(daemon.path);
       try {
-        const { out, err } = await run([compile('subscriber'), '!rounds', '10000', SOCKETS[kind]], {
-          timeoutMs: 100_000,
-        });
+        const { out, err } = await run(
+          [compiled('subscriber'), '!rounds', '10000', SOCKETS[kind]],
+          {
+            timeoutMs: 100_000,
+          },
+        );
         assert.is(out, 'done@/\n\n', err);
       } finally {
         storm.end();
@@ -313,7 +317,7 @@ export function testSubscribers(kind: SocketKind): void {
       assert.is(eventsOf(steady).length + lostOf(steady), storm.published);
       await until(
         () => descriptorsOf(daemon.pid) === before,
-        `${descriptorsOf(daemon.pid)} descriptors, ${before} before`,
+        () => `${descriptorsOf(daemon.pid)} descriptors, ${before} before`,
       );
     },
     120_000,
@@ -322,14 +326,19 @@ export function testSubscribers(kind: SocketKind): void {
   tests(
     "needs permission by the socket's mode only if it belongs to another user",
     async () => {
-      const closed = await run([...AS_NOBODY_FOR_EVER, compile('subscriber'), '\n', SOCKETS[kind]]);
+      const closed = await run([
+        ...AS_NOBODY_FOR_EVER,
+        compiled('subscriber'),
+        '\n',
+        SOCKETS[kind],
+      ]);
       assert.match(closed.err, 'connect: Permission denied');
       assert.is(statSync(SOCKETS[kind]).mode & 0o777, 0o600);
       const open = join(scratch, `open-${kind}`);
       const other = await startDaemon(['--source', 'none', option, `${open}:0666`], mountPoint());
       try {
         assert.is(statSync(open).mode & 0o777, 0o666);
-        const client = new Reader(open, [...AS_NOBODY_FOR_EVER, compile('subscriber'), '\n']);
+        const client = new Reader(open, [...AS_NOBODY_FOR_EVER, compiled('subscriber'), '\n']);
         await client.has(1, 20_000);
         assert.match(
           Object.values(statusOf(`${other.path}/log`)).join('\n'),
@@ -341,7 +350,7 @@ export function testSubscribers(kind: SocketKind): void {
           (_, n) =>
             new Reader(open, [
               ...AS_NOBODY_FOR_EVER,
-              compile('subscriber'),
+              compiled('subscriber'),
               `A==${n}${'|*a*'.repeat(10)}`,
             ]),
         );
@@ -363,7 +372,7 @@ export function testSubscribers(kind: SocketKind): void {
         );
         const others = Array.from(
           { length: 260 },
-          () => new Reader(open, [...AS_NOBODY_FOR_EVER, compile('subscriber'), '!silent']),
+          () => new Reader(open, [...AS_NOBODY_FOR_EVER, compiled('subscriber'), '!silent']),
         );
         const refusals = (): number =>
           // Without the three costly ones.
@@ -383,10 +392,4 @@ export function testSubscribers(kind: SocketKind): void {
   );
 
   tests.run();
-}
-
-/** Returns the CPU time of a process in ticks of 10 ms. */
-function cpuOf(pid: number): { utime: number } {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1].split(' ');
-  return { utime: Number(fields[11]) + Number(fields[12]) };
 }

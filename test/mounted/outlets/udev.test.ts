@@ -1,6 +1,7 @@
 /** Tests the netlink outlet of --udev, with udevadm and python3-pyudev of Debian. */
 import * as assert from 'uvu/assert';
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Apart, refused, sendNetlink, startApart } from '../../support/mount/apart.js';
 import { Reader, eventText, killClients, publish } from '../../support/clients/clients.js';
 import { makeUevent, run, until } from '../../support/mount/daemon.js';
@@ -48,7 +49,7 @@ class Monitor {
     await until(
       async () => {
         publish(apart.path, deviceText('probe', subsystem, more));
-        await new Promise((done) => setTimeout(done, 30));
+        await sleep(30);
         return this.#reader.text.includes('/probe');
       },
       () => `the monitor prints no probe: ${this.#reader.text}${this.#reader.err}`,

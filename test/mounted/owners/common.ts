@@ -1,12 +1,7 @@
 /** Shared by the tests of process directories: a daemon, an observer, shells. */
-import { Actor, buildClients, untilAlone } from '../../support/clients/actor.js';
-import {
-  type Daemon,
-  Shell,
-  descriptors,
-  killDaemons,
-  startDaemon,
-} from '../../support/mount/daemon.js';
+import { Actor, untilAlone } from '../../support/clients/actor.js';
+import { type Daemon, Shell, killDaemons, startDaemon } from '../../support/mount/daemon.js';
+import { descriptors } from '../../support/processes.js';
 import { type Suite, suite } from '../../support/runner/suite.js';
 
 export const SIGKILL = 9;
@@ -27,7 +22,6 @@ export let observer: Actor;
 export function processDirectories(): Suite {
   const directory = suite('a process directory');
   directory.before(async () => {
-    buildClients();
     daemon = await startDaemon();
     mount = daemon.path;
     observer = new Actor();

@@ -5,7 +5,7 @@
 import * as assert from 'uvu/assert';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { childrenOf, reach } from '../../support/clients/actor.js';
+import { reach } from '../../support/clients/actor.js';
 import { statusOf } from '../../support/clients/clients.js';
 import { Container } from '../../support/mount/container.js';
 import {
@@ -16,6 +16,7 @@ import {
   startDaemon,
   until,
 } from '../../support/mount/daemon.js';
+import { childrenOf } from '../../support/processes.js';
 import { suite } from '../../support/runner/suite.js';
 
 const container = suite('a container');

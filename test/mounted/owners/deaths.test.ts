@@ -1,8 +1,9 @@
 /** The end of a process directory: stops, zombies, exec, threads and children of its owner. */
 import * as assert from 'uvu/assert';
 import { existsSync } from 'node:fs';
-import { Actor, reach, stateOf, statusOf } from '../../support/clients/actor.js';
+import { Actor, reach, statusOf } from '../../support/clients/actor.js';
 import { until } from '../../support/mount/daemon.js';
+import { stateOf } from '../../support/processes.js';
 import {
   SIGCONT,
   SIGKILL,

@@ -2,9 +2,10 @@
 import * as assert from 'uvu/assert';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { descriptors, until, hasSaid } from '../../support/mount/daemon.js';
+import { until, hasSaid } from '../../support/mount/daemon.js';
 import { statusOf } from '../../support/clients/clients.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
+import { descriptors } from '../../support/processes.js';
 
 const endings = mounted('the end of an owner', ['--source', 'none', '--debug=deaths']);
 

@@ -1,7 +1,8 @@
 /** Many owners, and the daemon's descriptors. */
 import * as assert from 'uvu/assert';
 import { readdirSync } from 'node:fs';
-import { Actor, client, reach } from '../../support/clients/actor.js';
+import { Actor, reach } from '../../support/clients/actor.js';
+import { compiled } from '../../support/clients/compiled.js';
 import { startDaemon, until } from '../../support/mount/daemon.js';
 import { SIGKILL, mount, observer, pidfds, processDirectories, withShell } from './common.js';
 
@@ -26,7 +27,7 @@ directory(
         );
         await until(() => pidfds() === before, 'the daemon holds pidfds of dead processes');
       },
-      [client('spawn-owners'), mount, '2000'],
+      [compiled('spawn-owners'), mount, '2000'],
     );
   },
   60_000,

@@ -1,15 +1,9 @@
 /** Process directories and PID namespaces. */
 import * as assert from 'uvu/assert';
-import {
-  Actor,
-  childrenOf,
-  isDead,
-  reach,
-  stateOf,
-  statusOf,
-} from '../../support/clients/actor.js';
+import { Actor, reach, statusOf } from '../../support/clients/actor.js';
 import { startDaemon, until } from '../../support/mount/daemon.js';
 import { AS_NOBODY } from '../../support/mount/other-user.js';
+import { stateOf, isDead, childrenOf } from '../../support/processes.js';
 import {
   AS_SECOND,
   IN_PID_NAMESPACE,

@@ -11,9 +11,10 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Actor, reach, stateOf, statusOf } from '../../support/clients/actor.js';
+import { Actor, reach, statusOf } from '../../support/clients/actor.js';
 import { run, until } from '../../support/mount/daemon.js';
 import { AS_NOBODY } from '../../support/mount/other-user.js';
+import { stateOf } from '../../support/processes.js';
 import { SIGKILL, daemon, mount, observer, pidfds, processDirectories } from './common.js';
 
 const directory = processDirectories();

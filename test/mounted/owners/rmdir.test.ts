@@ -4,18 +4,18 @@
 import * as assert from 'uvu/assert';
 import { basename } from 'node:path';
 import { isRingOffered } from '../../../fs/shared/kernel/ring-parameter.js';
-import { Actor, buildClients, reach, stateOf, untilAlone } from '../../support/clients/actor.js';
+import { Actor, reach, untilAlone } from '../../support/clients/actor.js';
 import { publishNumbered } from '../../support/clients/clients.js';
 import { Watcher } from '../../support/clients/watcher.js';
 import { type Daemon, Shell, killDaemons, startDaemon, until } from '../../support/mount/daemon.js';
 import { withRing } from '../../support/mount/transport.js';
+import { stateOf } from '../../support/processes.js';
 import { skip, suite } from '../../support/runner/suite.js';
 import { AS_SECOND, IN_PID_NAMESPACE } from './common.js';
 
 const rmdir = suite('rmdir by the owner');
 let observer: Actor;
 rmdir.before(() => {
-  buildClients();
   observer = new Actor();
 });
 rmdir.after(async () => {

@@ -1,11 +1,12 @@
 /** Process directories of processes that have the same PID, in different PID namespaces. */
 import { readFileSync, readdirSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
-import { Actor, isDead, reach, statusOf } from '../../support/clients/actor.js';
+import { Actor, reach, statusOf } from '../../support/clients/actor.js';
 import { publishNumbered } from '../../support/clients/clients.js';
 import { Watcher } from '../../support/clients/watcher.js';
 import { EVENTFS, mountPoint, run, until } from '../../support/mount/daemon.js';
 import { AS_NOBODY } from '../../support/mount/other-user.js';
+import { isDead } from '../../support/processes.js';
 import { IN_PID_NAMESPACE, SIGKILL, mount, processDirectories } from './common.js';
 import { startGuarded, killDaemon } from '../guard/common.js';
 

@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { mkdirSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Actor, buildClients, untilAlone } from '../../support/clients/actor.js';
+import { Actor, untilAlone } from '../../support/clients/actor.js';
 import { type Daemon, killDaemons, startDaemon } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
 
@@ -17,7 +17,6 @@ let daemon: Daemon;
 let observer: Actor;
 
 answers.before(async () => {
-  buildClients();
   daemon = await startDaemon();
   observer = new Actor();
 });

@@ -5,7 +5,8 @@
  */
 import * as assert from 'uvu/assert';
 import { rmdirSync } from 'node:fs';
-import { buildClients, client, untilAlone } from '../../support/clients/actor.js';
+import { untilAlone } from '../../support/clients/actor.js';
+import { compiled } from '../../support/clients/compiled.js';
 import { killDaemons, run, startDaemon } from '../../support/mount/daemon.js';
 import { figure } from '../../support/runner/output.js';
 import { skip, suite } from '../../support/runner/suite.js';
@@ -24,9 +25,6 @@ const TRANSPORTS = {
 
 const late = suite('an event after the death');
 
-late.before(() => {
-  buildClients();
-});
 late.after(async () => {
   await killDaemons();
   await untilAlone();
@@ -36,7 +34,7 @@ async function check(transport: readonly string[], source: keyof typeof KINDS): 
   const daemon = await startDaemon(['--source', source, ...transport]);
   for (const kind of KINDS[source]) {
     for (const load of ['0', '2']) {
-      const { out, err, code } = await run([client('late'), daemon.path, ROUNDS, load, kind], {
+      const { out, err, code } = await run([compiled('late'), daemon.path, ROUNDS, load, kind], {
         timeoutMs: TIMEOUT_MS,
       });
       assert.is(code, 0, `${kind}: ${err}${daemon.log()}`);

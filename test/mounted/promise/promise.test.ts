@@ -3,8 +3,8 @@
  * only this directory held, fails, and the daemon frees the memory (docs/design.md, section 1).
  */
 import * as assert from 'uvu/assert';
-import { readFileSync, readdirSync } from 'node:fs';
-import { Actor, buildClients, reach, stateOf, untilAlone } from '../../support/clients/actor.js';
+import { readdirSync } from 'node:fs';
+import { Actor, reach, untilAlone } from '../../support/clients/actor.js';
 import { Calls, killClients } from '../../support/clients/clients.js';
 import { measure } from '../../support/mount/measure.js';
 import {
@@ -15,6 +15,7 @@ import {
   startDaemon,
   until,
 } from '../../support/mount/daemon.js';
+import { stateOf, memoryKib } from '../../support/processes.js';
 import { figure } from '../../support/runner/output.js';
 import { suite } from '../../support/runner/suite.js';
 
@@ -30,7 +31,6 @@ let mount: string;
 let observer: Actor;
 
 promise.before(async () => {
-  buildClients();
   daemon = await startDaemon();
   mount = daemon.path;
   observer = new Actor();
@@ -50,10 +50,7 @@ async function end(pid: number): Promise<void> {
 }
 
 function residentMib(): number {
-  return (
-    Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${daemon.pid}/status`, 'latin1'))![1]) /
-    1024
-  );
+  return memoryKib(daemon.pid) / 1024;
 }
 
 // ---- numbers

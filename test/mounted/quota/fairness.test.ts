@@ -11,11 +11,10 @@
 import * as assert from 'uvu/assert';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { buildClients, client } from '../../support/clients/actor.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { compiled } from '../../support/clients/compiled.js';
 import { Attacker, OneCpu } from '../../support/mount/confined.js';
 import { type Floor, startFloor } from '../../support/mount/floor.js';
-import { measuring } from '../../support/mount/measure.js';
-import { forOthers } from '../../support/mount/other-user.js';
 import {
   type Daemon,
   Shell,
@@ -26,6 +25,7 @@ import {
   until,
   within,
 } from '../../support/mount/daemon.js';
+import { asUser } from '../../support/mount/other-user.js';
 import { figure } from '../../support/runner/output.js';
 import { suite } from '../../support/runner/suite.js';
 
@@ -162,9 +162,8 @@ let floor: Floor;
 let cgroup: OneCpu;
 
 fairness.before(async () => {
-  buildClients();
   cgroup = OneCpu.make();
-  floor = await startFloor(measuring('floor'), ['files']);
+  floor = await startFloor(compiled('floor'), ['files']);
 });
 fairness.after(async () => {
   await Stage.endAll();
@@ -173,18 +172,6 @@ fairness.after(async () => {
   await killDaemons();
   await cgroup.remove();
 });
-
-function as(uid: number, groups = 0): string[] {
-  const list = Array.from({ length: groups }, (_, n) => String(100_000 + n)).join(',');
-  return [
-    'setpriv',
-    '--reuid',
-    String(uid),
-    '--regid',
-    String(uid),
-    ...(groups > 0 ? ['--groups', list] : ['--clear-groups']),
-  ];
-}
 
 /** Reads `log/.status` in another process, so that the test can't hang. */
 async function statusOf(daemon: Daemon): Promise<Map<string, string>> {
@@ -223,14 +210,14 @@ class Stage {
 
   static async #make(heap: Heap): Promise<Stage> {
     const daemon = await startDaemon(['--source', 'none'], undefined, { env: HEAPS[heap] });
-    const victim = new Shell([...as(VICTIM), 'bash']);
+    const victim = new Shell([...asUser(VICTIM), 'bash']);
     const directory = `${daemon.path}/${victim.pid}`;
     const made = await victim.run(
       `mkdir ${directory} && echo SUBSYSTEM==none > ${directory}/.filter && echo add@/x > ${directory}/1041`,
     );
     assert.is(made.code, 0, made.out);
     const publisher = spawn(
-      client('publisher'),
+      compiled('publisher'),
       [`${daemon.path}/publish`, String(EVENTS_A_SECOND), String(EVENT_BYTES)],
       {
         stdio: ['ignore', 'ignore', 'inherit'],
@@ -249,18 +236,25 @@ class Stage {
     for (const stage of Stage.#set.values()) await stage.end();
   }
 
-  async begin({ name, groups, publishes }: Attack, preparationMs: number): Promise<Attacker> {
+  async begin({ name, groups = 0, publishes }: Attack, preparationMs: number): Promise<Attacker> {
+    const supplementary = Array.from({ length: groups }, (_, n) => 100_000 + n);
     if (publishes === true) await this.#givePublish(ATTACKER);
     const limits = ['prlimit', `--nofile=${DESCRIPTORS}:${DESCRIPTORS}`];
     const attacker = new Attacker(
-      [...limits, ...as(ATTACKER, groups), forOthers(client('hostile')), name, this.daemon.path],
+      [
+        ...limits,
+        ...asUser(ATTACKER, ATTACKER, supplementary),
+        compiled('hostile'),
+        name,
+        this.daemon.path,
+      ],
       cgroup,
     );
     for (
       const end = Date.now() + preparationMs;
       !attacker.hasBegun && attacker.failure === '' && Date.now() < end;
     )
-      await pause(10);
+      await sleep(10);
     return attacker;
   }
 
@@ -346,8 +340,6 @@ function peakMib(pid: number): number {
   }
 }
 
-const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
-
 interface Outcome {
   /** Faults that would come again: the daemon has died, has logged a line, or holds an object. */
   readonly faults: readonly string[];
@@ -364,10 +356,10 @@ async function measureOnce(attack: Attack): Promise<Outcome> {
   const attacker = await stage.begin(attack, MOST_PREPARATION_MS);
   const begins = attacker.hasBegun ? '' : ' (still in its preparations)';
   const timed = run(
-    [client('stat-latency'), String(SECONDS), stage.event, `${floor.path}/1234/1041`],
+    [compiled('stat-latency'), String(SECONDS), stage.event, `${floor.path}/1234/1041`],
     { timeoutMs: SECONDS * 1000 + 60_000 },
   );
-  await pause(SECONDS * KILLED_AFTER * 1000);
+  await sleep(SECONDS * KILLED_AFTER * 1000);
   const { tally, failure } = attacker;
   await attacker.kill();
   const { out, err, code } = await timed;
@@ -417,7 +409,7 @@ async function faultsOf(attack: Attack): Promise<readonly string[]> {
 async function faultsOfSmall(attack: Attack): Promise<string[]> {
   const stage = await Stage.of('small');
   const attacker = await stage.begin(attack, MOST_SMALL_PREPARATION_MS);
-  await pause(SMALL_SECONDS * 1000);
+  await sleep(SMALL_SECONDS * 1000);
   await attacker.kill();
   const faults = await stage.faults(attack);
   if (faults.length > 0) figure(`${attack.name}, 64 MiB of heap: ${faults.join('; ')}`);

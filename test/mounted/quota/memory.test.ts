@@ -3,16 +3,12 @@
  */
 import * as assert from 'uvu/assert';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  compile,
-  eventText,
-  publish,
-  publishNumbered,
-  statusOf,
-} from '../../support/clients/clients.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { eventText, publish, publishNumbered, statusOf } from '../../support/clients/clients.js';
+import { compiled } from '../../support/clients/compiled.js';
 import {
   type Daemon,
   EVENTFS,
@@ -22,17 +18,17 @@ import {
   until,
   within,
 } from '../../support/mount/daemon.js';
+import { asUser, NOBODY } from '../../support/mount/other-user.js';
+import { memoryKib } from '../../support/processes.js';
 import { suite } from '../../support/runner/suite.js';
 
 const memory = suite("the daemon's memory");
 
 const MIB = 1024 * 1024;
-const NOBODY = 65534;
 /** The time for which the ledger is compared with the memory. To search for a leak, take 60. */
 const SECONDS = Number(process.env.EVENTFS_LEDGER_SECONDS ?? 10);
 
-const as = (uid: number): string[] =>
-  uid === 0 ? [] : ['setpriv', '--reuid', String(uid), '--regid', String(uid), '--clear-groups'];
+const as = (uid: number): string[] => (uid === 0 ? [] : asUser(uid));
 
 /** The queues drop nothing, so that only the quotas bound them. */
 const file = join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), `memory-${process.pid}.toml`);
@@ -47,9 +43,7 @@ function start(env: Readonly<Record<string, string>> = {}): Promise<Daemon> {
 }
 
 function rssOf({ pid }: Daemon): number {
-  return (
-    1024 * Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1])
-  );
+  return 1024 * memoryKib(pid);
 }
 
 /**
@@ -64,8 +58,6 @@ function held({ path }: Daemon, key: string): number {
     throw error;
   }
 }
-
-const sleep = (ms: number) => new Promise<void>((done) => setTimeout(done, ms));
 
 /**
  * A program of test/programs that prints one line, and keeps what it has made until it is killed.
@@ -86,7 +78,7 @@ class Flood {
   }
 
   static of(what: string, daemon: Daemon, uid: number, most = 1_000_000): Flood {
-    return new Flood([...as(uid), compile('flood'), what, daemon.path, String(most)]);
+    return new Flood([...as(uid), compiled('flood'), what, daemon.path, String(most)]);
   }
 
   /** Parses the line: how many objects were made and refused, and with which errnos. */
@@ -327,7 +319,7 @@ memory(
     const seed = Math.floor(Math.random() * 1e6);
     const churn = spawn(
       as(NOBODY)[0],
-      [...as(NOBODY).slice(1), compile('churn'), daemon.path, String(seed)],
+      [...as(NOBODY).slice(1), compiled('churn'), daemon.path, String(seed)],
       { stdio: ['pipe', 'pipe', 'inherit'] },
     );
     const ended = new Promise((done) => churn.once('exit', done));

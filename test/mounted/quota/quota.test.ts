@@ -6,16 +6,17 @@ import { join } from 'node:path';
 import {
   Calls,
   Reader,
-  compile,
   eventText,
   publish,
   publishNumbered,
   statusOf,
   valuesOf,
 } from '../../support/clients/clients.js';
+import { compiled } from '../../support/clients/compiled.js';
 import { type Daemon, Shell, run, startDaemon, until, within } from '../../support/mount/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
 import { NOBODY, asUser, eventfsForOthers } from '../../support/mount/other-user.js';
+import { memoryKib } from '../../support/processes.js';
 
 const file = join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), `eventfs-${process.pid}.toml`);
 const CONFIG = `
@@ -53,7 +54,7 @@ quota(
     const user = new Shell([...asUser(NOBODY), 'bash']);
     await user.run(`mkdir ${daemon.path}/$$.own`);
     const greedy = run(
-      [...asUser(NOBODY), compile('fill-quota'), `${daemon.path}/${user.pid}.own`, '100000'],
+      [...asUser(NOBODY), compiled('fill-quota'), `${daemon.path}/${user.pid}.own`, '100000'],
       { timeoutMs: 120_000 },
     );
     const other = await directory();
@@ -288,9 +289,7 @@ quota(
 );
 
 function rssKiB(): number {
-  return Number(
-    /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${daemon.pid}/status`, 'latin1'))![1],
-  );
+  return memoryKib(daemon.pid);
 }
 
 quota(

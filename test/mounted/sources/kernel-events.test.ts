@@ -13,7 +13,8 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Reader, compile, statusOf, valuesOf } from '../../support/clients/clients.js';
+import { Reader, statusOf, valuesOf } from '../../support/clients/clients.js';
+import { compiled } from '../../support/clients/compiled.js';
 import { makeUevent, run, until } from '../../support/mount/daemon.js';
 import { daemon, directory, mounted } from '../../support/mount/mounted.js';
 import { AS_NOBODY_FOR_EVER } from '../../support/mount/other-user.js';
@@ -23,7 +24,7 @@ const NULL_DEVICE = '/sys/class/mem/null/uevent';
 
 /** Starts a bare netlink listener. Resolves once it listens: its first record reports that. */
 async function listen(): Promise<Reader> {
-  const reader = new Reader('listen', [compile('stream-netlink')]);
+  const reader = new Reader('listen', [compiled('stream-netlink')]);
   await reader.has(1);
   return reader;
 }
@@ -209,7 +210,7 @@ async function send(
   times = 1,
   under: readonly string[] = [],
 ): Promise<string> {
-  const command = [...under, compile('stream-netlink'), how, String(to), String(times)];
+  const command = [...under, compiled('stream-netlink'), how, String(to), String(times)];
   const { err } = await run(['nsenter', `--net=/proc/${daemon.pid}/ns/net`, ...command], {
     input: typeof datagram === 'string' ? Buffer.from(datagram, 'latin1') : datagram,
   });

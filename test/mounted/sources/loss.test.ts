@@ -3,6 +3,7 @@
  */
 import * as assert from 'uvu/assert';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { OWN_NETWORK, sendNetlink, stormNetlink } from '../../support/mount/apart.js';
 import { Calls, Reader, statusOf, valuesOf } from '../../support/clients/clients.js';
 import { until } from '../../support/mount/daemon.js';
@@ -35,13 +36,13 @@ loss(
       // The timer of the count expires while these wait, so the daemon counts before it reads.
       daemon.process.kill('SIGSTOP');
       await sendNetlink(daemon, 'kernel', 0, 'add@/waits\0', { times: 500 });
-      await new Promise((done) => setTimeout(done, 400));
+      await sleep(400);
       daemon.process.kill('SIGCONT');
       const sent = lastSeqnum() - before;
       const sum = (): number =>
         status('KERNEL') + status('LOST') - Number(account.KERNEL) - Number(account.LOST);
       await until(() => sum() >= sent, 'the daemon does not account for all events', 20_000);
-      await new Promise((done) => setTimeout(done, 300));
+      await sleep(300);
       assert.ok(sum() <= lastSeqnum() - before, `${sum()} came or were lost, of ${sent}`);
       assert.is(status('KERNEL_LATE'), late, 'an event came that was counted as lost');
     }

@@ -1,7 +1,8 @@
 /** Blocked reads of streams: signals, many readers, their end, and what is left of them. */
 import * as assert from 'uvu/assert';
-import { closeSync, constants, openSync, readFileSync, readSync, readdirSync } from 'node:fs';
+import { closeSync, constants, openSync, readSync, readdirSync } from 'node:fs';
 import { basename } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   Calls,
   Reader,
@@ -13,6 +14,7 @@ import {
 } from '../../support/clients/clients.js';
 import { Shell, startDaemon, until, within } from '../../support/mount/daemon.js';
 import { daemon, directory, mounted, nothingIsOpen } from '../../support/mount/mounted.js';
+import { waitsForReply } from '../../support/processes.js';
 import { eachKind, numbers } from './common.js';
 
 const stream = mounted('a stream');
@@ -65,7 +67,7 @@ stream('loses no event that comes together with a signal', async () => {
     for (let n = 0; n < 200; n++) {
       await calls.call('alarm', 1, 0);
       const read = calls.begin('read', 1, 4096);
-      await new Promise((done) => setTimeout(done, n % 2));
+      await sleep(n % 2);
       publishNumbered(daemon.path, 1, n);
       text += (await within(20_000, read, 'the read did not end')).bytes;
     }
@@ -80,10 +82,7 @@ stream('lets Ctrl-C, SIGTERM and SIGKILL end cat within 0.5 s', async () => {
   for await (const path of eachKind()) {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const) {
       const reader = await Reader.on(path);
-      await until(
-        () => /fuse|request_wait/.test(readFileSync(`/proc/${reader.process.pid}/wchan`, 'latin1')),
-        'cat does not wait',
-      );
+      await until(() => waitsForReply(reader.process.pid!), 'cat does not wait');
       const before = Date.now();
       reader.process.kill(signal);
       assert.is(await within(20_000, reader.ended, `cat did not end by ${signal}`), signal);
@@ -127,7 +126,7 @@ stream(
       const threads = calls.begin('threads', 1, 4, length);
       for (let first = 0; first < 500; first += 20) {
         publishNumbered(daemon.path, 20, first);
-        await new Promise((done) => setTimeout(done, 2));
+        await sleep(2);
       }
       const { bytes } = await within(10_000, threads, 'the threads did not get all events');
       assert.equal(
@@ -150,7 +149,7 @@ stream('is served within a second while 40 threads read another stream', async (
       () => readdirSync(`/proc/${threads.pid}/task`).length === 41,
       'not all threads run',
     );
-    await new Promise((done) => setTimeout(done, 100));
+    await sleep(100);
     const reader = await Reader.on(
       path.endsWith('.stream') ? `${await directory()}/.stream` : path,
     );
@@ -195,10 +194,7 @@ stream('returns the end of the file when the daemon ends', async () => {
   await owner.run(`mkdir ${other.path}/$$`);
   readers.push(await Reader.on(`${other.path}/${owner.pid}/.stream`));
   for (const reader of readers) {
-    await until(
-      () => /fuse|request_wait/.test(readFileSync(`/proc/${reader.process.pid}/wchan`, 'latin1')),
-      `${reader.path} does not wait`,
-    );
+    await until(() => waitsForReply(reader.process.pid!), `${reader.path} does not wait`);
   }
   assert.is(await other.stop(), 0);
   for (const reader of readers)

@@ -7,18 +7,10 @@ import { constants, readFileSync } from 'node:fs';
 import { Calls, eventText, publish, statusOf } from '../../support/clients/clients.js';
 import { Shell } from '../../support/mount/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
+import { NOBODY, AS_NOBODY } from '../../support/mount/other-user.js';
 
 const filters = mounted('a user who writes filters');
 
-const NOBODY = 65534;
-const as = (uid: number): string[] => [
-  'setpriv',
-  '--reuid',
-  String(uid),
-  '--regid',
-  String(uid),
-  '--clear-groups',
-];
 /** Ten alternatives, each as slow to search as a pattern can be. */
 const COSTLY = `V==${Array.from('bcdefghijk', (char) => `*aaaa${char}*`).join('|')}`;
 
@@ -37,7 +29,7 @@ function eventMs(bytes: number): number {
 filters(
   'cannot store 256 KiB of filter, is charged for the filters of 256 directories, and delays no other',
   async () => {
-    const user = new Shell([...as(NOBODY), 'bash']);
+    const user = new Shell([...AS_NOBODY, 'bash']);
     const { out } = await user.run(
       `cd ${daemon.path}
      head -c 262144 /dev/zero | tr '\\0' '#' > /tmp/eventfs-large-$$
@@ -72,7 +64,7 @@ filters(
   'gets EDQUOT after a few costly filters, so that an event costs less than 20 ms more',
   async () => {
     const before = [1900, 60_000].map(eventMs);
-    const user = new Shell([...as(NOBODY), 'bash']);
+    const user = new Shell([...AS_NOBODY, 'bash']);
     const { out } = await user.run(
       `cd ${daemon.path}; for i in $(seq 24); do mkdir $$.$i; echo '${COSTLY}' > $$.$i/.filter; done 2>&1 | sort | uniq -c`,
     );

@@ -8,7 +8,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { stateOf } from '../../support/clients/actor.js';
 import { Calls, killClients, statusOf } from '../../support/clients/clients.js';
 import {
   type Daemon,
@@ -19,6 +18,7 @@ import {
   until,
 } from '../../support/mount/daemon.js';
 import { withRing } from '../../support/mount/transport.js';
+import { stateOf, waitsForReply } from '../../support/processes.js';
 import { withPreload } from '../../support/project.js';
 import { skip, suite } from '../../support/runner/suite.js';
 import { abortConnection, connectionAt } from '../../../fs/shared/kernel/connection.js';
@@ -57,10 +57,7 @@ class Cat {
   /** Resolves once it waits for the daemon. */
   async waits(): Promise<this> {
     const { pid } = this.process;
-    await until(
-      () => /fuse|request_wait/.test(readFileSync(`/proc/${pid}/wchan`, 'latin1')),
-      'cat does not wait',
-    );
+    await until(() => waitsForReply(pid!), 'cat does not wait');
     return this;
   }
 

@@ -4,6 +4,7 @@
 import * as assert from 'uvu/assert';
 import { constants } from 'node:fs';
 import { basename } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   Calls,
   Reader,
@@ -126,7 +127,7 @@ lagging(
         daemon.path,
         ...numbers(500, n).map((text) => eventText('/x', { N: text, ODD: Number(text) % 2 })),
       );
-      await new Promise((done) => setTimeout(done, (n / 500) % 7));
+      await sleep((n / 500) % 7);
     }
     publish(
       daemon.path,

@@ -2,6 +2,7 @@
 import * as assert from 'uvu/assert';
 import { constants } from 'node:fs';
 import { basename } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Calls, eventText, publish, publishNumbered } from '../../support/clients/clients.js';
 import { Shell, startDaemon } from '../../support/mount/daemon.js';
 import { daemon, directory, mounted } from '../../support/mount/mounted.js';
@@ -48,7 +49,7 @@ polling('wakes for an event that matches, and for no other', async () => {
   const waiting = calls.begin('poll', 5000, POLLIN, 1);
   await calls.sleeps(/poll/);
   publish(daemon.path, eventText('/x', { SUBSYSTEM: 'block' }));
-  await new Promise((done) => setTimeout(done, 50));
+  await sleep(50);
   publish(daemon.path, eventText('/y', { SUBSYSTEM: 'net' }));
   assert.is((await waiting).value, 1);
   assert.match((await calls.call('read', 1, 4096)).bytes, /^add@\/y/);

@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import { chmodSync, constants, readFileSync, readdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   Calls,
   Reader,
@@ -125,7 +126,7 @@ stream('named .stream returns each event to one of its readers, and loses none',
   const readers = await Promise.all(numbers(4).map(() => Reader.on(`${own}/.stream`)));
   for (let first = 0; first < 1000; first += 50) {
     publishNumbered(daemon.path, 50, first);
-    await new Promise((done) => setTimeout(done, 2));
+    await sleep(2);
   }
   await until(
     () => readers.reduce((sum, { records }) => sum + records.length, 0) >= 1000,

@@ -6,7 +6,8 @@ import * as assert from 'uvu/assert';
 import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Reader, compile, eventText, publish, valuesOf } from '../../support/clients/clients.js';
+import { Reader, eventText, publish, valuesOf } from '../../support/clients/clients.js';
+import { compiled } from '../../support/clients/compiled.js';
 import { eventfs } from '../../support/mount/command.js';
 import { EVENTFS_SCRIPT, Shell, makeUevent, until } from '../../support/mount/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
@@ -124,7 +125,7 @@ source('is a key of .filter, match/ and sockets, and SOURCE= in a text is none',
   );
   const clients = await Promise.all(
     filters.map(async ([filter]) => {
-      const client = new Reader(SOCKET, [compile('subscriber'), filter]);
+      const client = new Reader(SOCKET, [compiled('subscriber'), filter]);
       await client.has(1);
       return client;
     }),

@@ -5,9 +5,9 @@
  */
 import * as assert from 'uvu/assert';
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
-import { buildClients } from '../../support/clients/actor.js';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { spawnClient, statusOf } from '../../support/clients/clients.js';
-import { Fault, FreezableGroup, childrenNamed } from '../../support/clients/fault.js';
+import { Fault, FreezableGroup } from '../../support/clients/fault.js';
 import { Historians } from '../../support/clients/history.js';
 import {
   type Daemon,
@@ -19,6 +19,7 @@ import {
   hasSaid,
 } from '../../support/mount/daemon.js';
 import { daemon as idle, mounted } from '../../support/mount/mounted.js';
+import { childrenNamed } from '../../support/processes.js';
 import { figure } from '../../support/runner/output.js';
 import { skip, suite } from '../../support/runner/suite.js';
 
@@ -34,8 +35,6 @@ const GUARD = process.env.EVENTFS_FAULT_GUARD === undefined ? [] : ['--guard'];
 /** A fault lasts as long as three stops, on a busy machine. */
 const LONGEST_MS = 3 * STOP_MS + 5000;
 
-const sleep = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
-
 const faults = suite('a daemon under load');
 let daemon: Daemon;
 /** The PID of the process that serves. */
@@ -43,7 +42,6 @@ let served: number;
 let historians: Historians;
 
 faults.before(async () => {
-  buildClients();
   // With io_uring requests do not come by read(2).
   daemon = await startDaemon(['--source', 'kernel', '--transport', 'read', ...GUARD]);
   served = GUARD.length === 0 ? daemon.pid : childrenNamed(daemon.pid, '')[0];

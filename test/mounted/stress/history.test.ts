@@ -2,8 +2,8 @@
  * Clients of all kinds write down each of their calls, and the history checker (tools/history)
  * looks for a result that cannot be: after the death of an owner, out of order, twice, not at all.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
-import { buildClients } from '../../support/clients/actor.js';
 import { Historians } from '../../support/clients/history.js';
 import { configured } from '../../support/mount/config.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
@@ -23,7 +23,6 @@ const histories = mounted('the histories of clients', [
   'kernel',
 ]);
 let historians: Historians | null = null;
-histories.before(buildClients);
 histories.after(() => historians?.kill());
 
 histories(
@@ -40,7 +39,7 @@ histories(
       pauseMs: 1500,
       seed: SEED,
     });
-    await new Promise((done) => setTimeout(done, SECONDS * 1000));
+    await sleep(SECONDS * 1000);
     assert.equal(historians.ended, []);
     await historians.end();
     await historians.close();

@@ -4,7 +4,6 @@
  * many of them are tried, spread over all (0: all).
  */
 import * as assert from 'uvu/assert';
-import { buildClients } from '../../support/clients/actor.js';
 import { statusOf } from '../../support/clients/clients.js';
 import { Fault } from '../../support/clients/fault.js';
 import { runScript } from '../../support/clients/history.js';
@@ -22,7 +21,6 @@ const calls = suite('a guarded mount');
 let mount: GuardedMount;
 
 calls.before(async () => {
-  buildClients();
   mount = await GuardedMount.start(['--source', 'none']);
 });
 calls.after(() => mount.end());

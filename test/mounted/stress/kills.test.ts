@@ -4,13 +4,15 @@
  * directory can be reached. Reloads come in between, and some of the new daemons are killed.
  * EVENTFS_KILLS is the number of kills.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
-import { buildClients, client, untilAlone } from '../../support/clients/actor.js';
+import { untilAlone } from '../../support/clients/actor.js';
+import { compiled } from '../../support/clients/compiled.js';
 import { Historians } from '../../support/clients/history.js';
 import { Attacker, OneCpu } from '../../support/mount/confined.js';
 import { until } from '../../support/mount/daemon.js';
 import { GuardedMount, median, randomNumbers } from '../../support/mount/guarded.js';
-import { AS_NOBODY, forOthers } from '../../support/mount/other-user.js';
+import { AS_NOBODY } from '../../support/mount/other-user.js';
 import { figure } from '../../support/runner/output.js';
 import { suite } from '../../support/runner/suite.js';
 
@@ -35,7 +37,6 @@ let historians: Historians | null = null;
 let cgroup: OneCpu;
 
 kills.before(() => {
-  buildClients();
   cgroup = OneCpu.make();
 });
 kills.after(async () => {
@@ -67,7 +68,7 @@ async function killUnderClients(mount: GuardedMount, count: number): Promise<voi
   const next = randomNumbers(SEED);
   const gaps: number[] = [];
   for (let n = 0; n < count; n++) {
-    await new Promise((done) => setTimeout(done, next() * PAUSE_MS));
+    await sleep(next() * PAUSE_MS);
     const isTwice = next() < 1 / TWICE;
     const gap = await mount.kill(isTwice ? next() * START_MS : undefined);
     if (!isTwice) gaps.push(gap);
@@ -107,7 +108,7 @@ kills(
   `do so too if another user has 2,000 requests in the kernel's queue, with ${BUSY_KILLS} kills`,
   async () => {
     const mount = await startMount();
-    const program = [forOthers(client('hostile')), 'stats-2000', mount.path];
+    const program = [compiled('hostile'), 'stats-2000', mount.path];
     const crowd = new Attacker([...AS_NOBODY, ...program], cgroup);
     await until(() => crowd.hasBegun || crowd.failure !== '', 'the crowd has not begun');
     await killUnderClients(mount, BUSY_KILLS);

@@ -3,8 +3,8 @@
  * histories of all clients are right, and neither the daemon nor its guardian nor the state grows.
  * EVENTFS_SOAK_EVENTS is the number of events; there is an owner for every 100.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
-import { buildClients } from '../../support/clients/actor.js';
 import { statusOf } from '../../support/clients/clients.js';
 import { Historians } from '../../support/clients/history.js';
 import { GuardedMount, type Holdings, median } from '../../support/mount/guarded.js';
@@ -31,7 +31,6 @@ let mount: GuardedMount;
 let historians: Historians | null = null;
 
 soak.before(async () => {
-  buildClients();
   mount = await GuardedMount.start(['--source', 'none']);
 });
 soak.after(async () => {
@@ -71,7 +70,7 @@ soak(
     });
     const samples: Holdings[] = [];
     for (let since = published(); !historians.areDone;) {
-      await new Promise((done) => setTimeout(done, POLL_MS));
+      await sleep(POLL_MS);
       if (published() - since < EVENTS_A_KILL) continue;
       samples.push(await mount.holdings());
       await mount.kill();

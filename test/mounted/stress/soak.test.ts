@@ -8,18 +8,18 @@
  * daemon does not grow. In the end it has freed everything.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
-import { readFileSync } from 'node:fs';
-import { buildClients, client } from '../../support/clients/actor.js';
 import { STACK_TRACE, statusOf } from '../../support/clients/clients.js';
+import { compiled } from '../../support/clients/compiled.js';
 import {
   type Daemon,
-  descriptors,
   killDaemons,
   startDaemon,
   until,
   within,
 } from '../../support/mount/daemon.js';
+import { descriptors, memoryKib } from '../../support/processes.js';
 import { figure } from '../../support/runner/output.js';
 import { suite } from '../../support/runner/suite.js';
 
@@ -54,7 +54,7 @@ class Worker {
   readonly #said: Promise<string>;
 
   constructor(readonly args: readonly (string | number)[]) {
-    this.process = spawn(client('soak'), args.map(String), { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.process = spawn(compiled('soak'), args.map(String), { stdio: ['ignore', 'pipe', 'pipe'] });
     let out = '';
     for (const stream of [this.process.stdout!, this.process.stderr!])
       stream.on('data', (chunk: Buffer) => (out += chunk.toString()));
@@ -80,7 +80,6 @@ const soak = suite('the soak');
 let daemon: Daemon;
 
 soak.before(async () => {
-  buildClients();
   daemon = await startDaemon(['--source', 'kernel']);
 });
 soak.after(async () => {
@@ -89,8 +88,7 @@ soak.after(async () => {
 });
 
 /** VmRSS of the daemon in MiB. */
-const residentMb = (): number =>
-  Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${daemon.pid}/status`, 'latin1'))![1]) / 1024;
+const residentMb = (): number => memoryKib(daemon.pid) / 1024;
 
 /** @returns the number of all events so far */
 function published(): number {
@@ -128,7 +126,7 @@ async function startReaders(): Promise<{
 async function watch(): Promise<{ mb: number; descriptors: number }> {
   const most = { mb: 0, descriptors: 0 };
   for (const end = Date.now() + SECONDS * 1000; Date.now() < end;) {
-    await new Promise((done) => setTimeout(done, SAMPLE_MS));
+    await sleep(SAMPLE_MS);
     most.mb = Math.max(most.mb, residentMb());
     most.descriptors = Math.max(most.descriptors, descriptors(daemon.pid).length);
     assert.ok(most.mb < MOST_RESIDENT_MB, `the daemon has grown to ${most.mb} MiB`);

@@ -7,13 +7,12 @@ import * as assert from 'uvu/assert';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buildClients } from '../../support/clients/actor.js';
 import { statusOf } from '../../support/clients/clients.js';
+import { compiled } from '../../support/clients/compiled.js';
 import { run } from '../../support/mount/daemon.js';
-import { measuring } from '../../support/mount/measure.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
 
-const PROGRAM = measuring('storm');
+const PROGRAM = compiled('storm');
 const WRITERS = 4;
 const TIMEOUT_MS = 120_000;
 const scratch = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'storm-'));
@@ -45,7 +44,6 @@ async function storm(
 
 const SOCKET = join(scratch, 'socket');
 const all = mounted('a storm of uevents', ['--source', 'kernel', '--socket', SOCKET]);
-all.before(buildClients);
 
 all(
   'reaches 16 subscribers in order, and for each the received and lost events add up',

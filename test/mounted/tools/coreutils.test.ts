@@ -14,7 +14,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { tmpdir } from 'node:os';
-import { Reader, compile, publish } from '../../support/clients/clients.js';
+import { Reader, publish } from '../../support/clients/clients.js';
+import { compiled } from '../../support/clients/compiled.js';
 import { run, until } from '../../support/mount/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
 import { AS_NOBODY } from '../../support/mount/other-user.js';
@@ -134,7 +135,7 @@ tool('cat, wc, head and tail of busybox agree with those of GNU', async () => {
 });
 
 tool('cat and cp read with read(2), because splice and sendfile return EINVAL', async () => {
-  const sequences = compile('sequences');
+  const sequences = compiled('sequences');
   await sh(`cat large > ${elsewhere}/cat; cp large ${elsewhere}/cp`);
   for (const how of ['cat', 'cp'])
     assert.is(readFileSync(`${elsewhere}/${how}`, 'latin1'), LARGE, how);
@@ -143,7 +144,7 @@ tool('cat and cp read with read(2), because splice and sendfile return EINVAL', 
 });
 
 tool('splice, sendfile and a private mapping return the bytes of an event in log/', async () => {
-  const sequences = compile('sequences');
+  const sequences = compiled('sequences');
   const newest = `${daemon.path}/log/tail`;
   const text = readFileSync(newest, 'latin1');
   for (const how of ['sendfile', 'splice', 'mmap'])
@@ -277,7 +278,7 @@ tool('stat -f and df show the filesystem', async () => {
 });
 
 tool('two writers with O_APPEND overwrite no line of each other', async () => {
-  const sequences = compile('sequences');
+  const sequences = compiled('sequences');
   const lines = 1000;
   const writers = await Promise.all(
     [1, 2].map(() => run([sequences, 'append', `${own}/log`, String(lines)])),

@@ -3,12 +3,12 @@
  * (test/programs/clients/sequences.c).
  */
 import * as assert from 'uvu/assert';
-import { compile } from '../../support/clients/clients.js';
+import { compiled } from '../../support/clients/compiled.js';
 import { run } from '../../support/mount/daemon.js';
 
 /** Runs a sequence to its end. @returns its output lines */
 export async function sequence(...args: string[]): Promise<string[]> {
-  const { out, err, code } = await run([compile('sequences'), ...args]);
+  const { out, err, code } = await run([compiled('sequences'), ...args]);
   assert.is(code, 0, out + err);
   return out.split('\n').slice(0, -1);
 }

@@ -6,7 +6,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import * as assert from 'uvu/assert';
 import { existsSync, readdirSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { compile, publishNumbered } from '../../support/clients/clients.js';
+import { publishNumbered } from '../../support/clients/clients.js';
+import { compiled } from '../../support/clients/compiled.js';
 import { run, until, within } from '../../support/mount/daemon.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
 
@@ -18,7 +19,7 @@ const VDEV = ['--source', 'none', '--sticky', 'global:1733'];
 
 /** Runs the sequence of `event-put` with the text of an event. @returns its output lines */
 async function put(name: string, text: string): Promise<string[]> {
-  const { out, err, code } = await run([compile('sequences'), 'put', daemon.path, name], {
+  const { out, err, code } = await run([compiled('sequences'), 'put', daemon.path, name], {
     input: text,
   });
   assert.is(code, 0, out + err);
@@ -28,7 +29,7 @@ async function put(name: string, text: string): Promise<string[]> {
 /** A program that makes the system calls of libudev-compat, one command after the other. */
 class Udev {
   static readonly all = new Set<Udev>();
-  readonly process: ChildProcess = spawn(compile('sequences'), ['udev', daemon.path], {
+  readonly process: ChildProcess = spawn(compiled('sequences'), ['udev', daemon.path], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   #out = '';
@@ -213,7 +214,7 @@ vdev(
 
 vdev('event-put gets EEXIST for a name that another event-put uses', async () => {
   writeFileSync(`${daemon.path}/global/5`, 'another');
-  const { out } = await run([compile('sequences'), 'put', daemon.path, '5'], { input: 'x' });
+  const { out } = await run([compiled('sequences'), 'put', daemon.path, '5'], { input: 'x' });
   assert.is(out, 'open: EEXIST\n');
   unlinkSync(`${daemon.path}/global/5`);
 });

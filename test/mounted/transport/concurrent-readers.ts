@@ -1,7 +1,7 @@
 /** Runs test/programs/measure/concurrent-readers.c: many readers of one file on one CPU. */
 import { spawn } from 'node:child_process';
 import { type Interface, createInterface } from 'node:readline';
-import { client } from '../../support/clients/actor.js';
+import { compiled } from '../../support/clients/compiled.js';
 import { within } from '../../support/mount/daemon.js';
 
 const ANSWER_MS = 60_000;
@@ -13,7 +13,7 @@ export class ConcurrentReaders {
 
   /** @param under a command that runs the program, as `AS_NOBODY` does */
   constructor(cpu: number, file: string, under: readonly string[] = []) {
-    const [command, ...args] = [...under, client('concurrent-readers'), String(cpu), file];
+    const [command, ...args] = [...under, compiled('concurrent-readers'), String(cpu), file];
     this.#process = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     const lines: Interface = createInterface({ input: this.#process.stdout });
     this.#lines = lines[Symbol.asyncIterator]();

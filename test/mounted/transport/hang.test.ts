@@ -2,6 +2,7 @@
  * A handler of the daemon that hangs: its caller gets EIO after the bound, exactly once, and the
  * log names it. The addon does it in a signal handler (native/addon/fuse/request_watchdog.h).
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import { Calls, killClients, publishNumbered, statusOf } from '../../support/clients/clients.js';
 import {
@@ -112,7 +113,7 @@ hang(
       const callers = [new Calls(), new Calls()];
       await callers[1].open(1, `${daemon.path}/log/.status`);
       const first = callers[0].call('getxattr', `${daemon.path}/log`, 'user.hang.3000');
-      await new Promise((done) => setTimeout(done, 300));
+      await sleep(300);
       const second = callers[1].call('read', 1, 4096);
       assert.is((await first).errno, 'EIO');
       const { errno } = await within(20_000, second, 'the second call did not end');

@@ -9,10 +9,10 @@
  */
 import * as assert from 'uvu/assert';
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
-import { stateOf } from '../../support/clients/actor.js';
 import { Calls } from '../../support/clients/clients.js';
 import { until } from '../../support/mount/daemon.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
+import { stateOf } from '../../support/processes.js';
 
 /**
  * RELEASEs without an event. By them the daemon learns that another request follows: it looks at

@@ -3,9 +3,10 @@
  * and behaves the same otherwise.
  */
 import * as assert from 'uvu/assert';
-import { buildClients, client } from '../../support/clients/actor.js';
+import { compiled } from '../../support/clients/compiled.js';
 import { measure } from '../../support/mount/measure.js';
-import { type Daemon, descriptors, killDaemons, startDaemon } from '../../support/mount/daemon.js';
+import { type Daemon, killDaemons, startDaemon } from '../../support/mount/daemon.js';
+import { descriptors } from '../../support/processes.js';
 import { suite } from '../../support/runner/suite.js';
 
 const TIMEOUT_MS = 60_000;
@@ -15,9 +16,8 @@ const refused = suite('a daemon that may not use io_uring');
 let daemon: Daemon;
 
 refused.before(async () => {
-  buildClients();
   daemon = await startDaemon(['--source', 'none'], undefined, {
-    under: [client('refuses'), 'io_uring_setup'],
+    under: [compiled('refuses'), 'io_uring_setup'],
   });
 });
 refused.after(async () => {

@@ -6,7 +6,6 @@ import * as assert from 'uvu/assert';
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
-import { buildClients } from '../../support/clients/actor.js';
 import { measure } from '../../support/mount/measure.js';
 import { publish, statusOf } from '../../support/clients/clients.js';
 import { isMounted, run, startDaemon, until, within } from '../../support/mount/daemon.js';
@@ -32,7 +31,6 @@ function ringTests(ring: Suite): void {
   ring(
     'serves a stat(2) although blocked readers hold all entries of its CPU',
     async () => {
-      buildClients();
       const readers = new ConcurrentReaders(CPU, `${daemon.path}/stream`);
       assert.is(await readers.ask('share 300'), 'ready');
       daemon.process.kill('SIGSTOP');
@@ -50,7 +48,6 @@ function ringTests(ring: Suite): void {
   ring(
     'lets each killed reader end, whenever the signal comes',
     async () => {
-      buildClients();
       const publishers = [0, 1].map(() =>
         spawn('sh', [
           '-c',

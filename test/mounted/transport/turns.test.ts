@@ -4,6 +4,7 @@
  */
 import * as assert from 'uvu/assert';
 import { constants } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Answer, Calls, killClients, statusOf } from '../../support/clients/clients.js';
 import {
   type Daemon,
@@ -61,7 +62,7 @@ async function begin(
   ...args: readonly (string | number)[]
 ): Promise<{ answer: Promise<Answer> }> {
   const answer = calls.begin(verb, ...args);
-  await new Promise((done) => setTimeout(done, QUEUED_MS));
+  await sleep(QUEUED_MS);
   return { answer };
 }
 

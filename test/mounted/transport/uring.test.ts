@@ -6,7 +6,7 @@
 import * as assert from 'uvu/assert';
 import { constants, readdirSync } from 'node:fs';
 import { cpus } from 'node:os';
-import { buildClients } from '../../support/clients/actor.js';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   Calls,
   eventText,
@@ -272,7 +272,7 @@ function readTests(test: Suite): void {
       );
       for (let first = 100; first < 400; first += 20) {
         publishNumbered(daemon.path, 20, first);
-        await new Promise((done) => setTimeout(done, 2));
+        await sleep(2);
       }
       const { bytes } = await within(10_000, got, `events of ${path} are missing`);
       const numbers = valuesOf('N', bytes.split('\n\n').slice(0, -1))
@@ -480,7 +480,6 @@ if (await lacksUring()) {
   test('can be used', () => skip('io_uring is not available here'));
   test.run();
 } else {
-  buildClients();
   for (const [name, transport] of Object.entries(TRANSPORTS)) {
     const subject = `with requests by ${name}, io_uring's READ`;
     const why = transport === 'read' ? null : missingRing();

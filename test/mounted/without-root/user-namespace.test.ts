@@ -1,8 +1,8 @@
 /** `eventfs mount` of an unprivileged user in a user namespace: unshare -Urm. */
 import * as assert from 'uvu/assert';
-import { compile } from '../../support/clients/clients.js';
+import { compiled } from '../../support/clients/compiled.js';
 import { killDaemons, makeUevent, run, hasSaid } from '../../support/mount/daemon.js';
-import { AS_NOBODY, eventfsForOthers, forOthers } from '../../support/mount/other-user.js';
+import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
 import { suite } from '../../support/runner/suite.js';
 import { startAsUser } from './common.js';
 
@@ -59,7 +59,7 @@ namespace(
     await inside(['timeout', '10', 'sh', '-c', has], daemon.pid, 'net');
 
     const forged = 'add@/forged\0ACTION=add\0DEVPATH=/forged\0SUBSYSTEM=forged\0SEQNUM=1\0';
-    const sender = [forOthers(compile('stream-netlink')), 'multicast', '1', '1'];
+    const sender = [compiled('stream-netlink'), 'multicast', '1', '1'];
     const { err } = await run([...enter(daemon.pid, 'net'), ...sender], {
       input: Buffer.from(forged, 'latin1'),
     });

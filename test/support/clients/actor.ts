@@ -1,30 +1,17 @@
 /**
  * Clients of the mount that make one system call for each command: test/programs/clients/actor.c.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { readFileSync, readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { statSync } from 'node:fs';
+import { compiled } from './compiled.js';
 import { errnoName } from '../../../fs/shared/errors.js';
-import { PROJECT, run, until, within } from '../mount/daemon.js';
-import { forOthers, refuseUnreadable } from '../mount/other-user.js';
+import { run, until, within } from '../mount/daemon.js';
+import { refuseUnreadable } from '../mount/other-user.js';
+import { statOf, allProcesses, childrenOf } from '../processes.js';
 
 export { AS_NOBODY } from '../mount/other-user.js';
 
 const ANSWER_TIMEOUT_MS = 10_000;
-
-/** Builds the programs of test/programs by make, which does nothing if they are up to date. */
-export function buildClients(): void {
-  execFileSync('make', ['-s', '-C', join(PROJECT, 'test/programs')]);
-}
-
-/**
- * Copies a program of test/programs to a directory where every user can run it.
- * @param name the program's name in test/build
- * @returns the copy's path
- */
-export function client(name: string): string {
-  return forOthers(join(PROJECT, 'test/build', name));
-}
 
 /** A process that executes commands and answers each with one line. */
 export class Actor {
@@ -38,7 +25,7 @@ export class Actor {
 
   /** @param under a command that runs the actor, as in `AS_NOBODY` */
   constructor(under: readonly string[] = []) {
-    const [command, ...args] = [...under, client('actor')];
+    const [command, ...args] = [...under, compiled('actor')];
     refuseUnreadable([command, ...args]);
     this.#process = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
     this.#process.stdin!.on('error', () => undefined);
@@ -113,7 +100,7 @@ export class Actor {
   /** The PID of the actor itself, below the commands that run it. */
   #innermost(): number {
     let pid = this.pid;
-    while (commOf(pid) !== 'actor' && childrenOf(pid).length > 0) [pid] = childrenOf(pid);
+    while (statOf(pid)?.name !== 'actor' && childrenOf(pid).length > 0) [pid] = childrenOf(pid);
     return pid;
   }
 
@@ -132,34 +119,16 @@ export class Actor {
  * orphans, and may take long. The runner reports processes that are left.
  */
 export async function untilAlone(): Promise<void> {
-  const [, , group] = statOf(process.pid)!;
-  if (Number(group) !== process.pid) return; // the runner has not started this process
-  const others = (): number[] =>
-    readdirSync('/proc')
-      .map(Number)
-      .filter((pid) => pid > 0 && pid !== process.pid && statOf(pid)?.[2] === group);
-  await until(() => others().length === 0, `processes are left: ${others().join(' ')}`, 15_000);
-}
-
-/**
- * Reads the fields of proc_pid_stat(5) from the third on: state, parent, group.
- * @returns undefined if there is no such process
- */
-function statOf(pid: number): string[] | undefined {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return text.slice(text.lastIndexOf(')') + 2).split(' ');
-  } catch {
-    return undefined;
-  }
-}
-
-function commOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/comm`, 'latin1').trim();
-  } catch {
-    return '';
-  }
+  if (statOf(process.pid)!.group !== process.pid) return; // the runner has not started this process
+  const others = (): string[] =>
+    allProcesses()
+      .filter(({ pid, group }) => pid !== process.pid && group === process.pid)
+      .map(({ pid, name }) => `${pid} ${name}`);
+  await until(
+    () => others().length === 0,
+    () => `processes are left: ${others().join(', ')}`,
+    15_000,
+  );
 }
 
 /**
@@ -171,32 +140,6 @@ export async function untilBlocked(pid: number, observer: Actor): Promise<void> 
     async () => (await observer.ask(`blocked ${pid}`)) === 'ok 1',
     `${pid} did not block in read(2)`,
   );
-}
-
-/**
- * Returns the letter of a process's state (proc_pid_stat(5)), or undefined if there is no process.
- */
-export function stateOf(pid: number): string | undefined {
-  return statOf(pid)?.[0];
-}
-
-/**
- * Returns true if all threads of a process have ended, even if its parent has not waited for it.
- */
-export function isDead(pid: number): boolean {
-  return (stateOf(pid) ?? 'Z') === 'Z';
-}
-
-/** Returns the PIDs of the processes whose parent is `pid`. */
-export function childrenOf(pid: number): number[] {
-  try {
-    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1')
-      .split(' ')
-      .filter(Boolean)
-      .map(Number);
-  } catch {
-    return [];
-  }
 }
 
 /**

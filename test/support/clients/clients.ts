@@ -1,19 +1,12 @@
 /** Clients of a mount as separate processes: C programs, readers of streams, a publisher. */
-import { type ChildProcess, type StdioOptions, execFileSync, spawn } from 'node:child_process';
-import {
-  closeSync,
-  constants,
-  existsSync,
-  openSync,
-  readFileSync,
-  writeSync,
-  readdirSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
+import { closeSync, constants, openSync, readFileSync, writeSync } from 'node:fs';
+import { basename } from 'node:path';
 import { createInterface } from 'node:readline';
-import { PROJECT, descriptors, until, within } from '../mount/daemon.js';
+import { compiled } from './compiled.js';
+import { until, within } from '../mount/daemon.js';
 import { refuseUnreadable } from '../mount/other-user.js';
+import { descriptors } from '../processes.js';
 
 /** Every client that has not ended. */
 const clients = new Set<ChildProcess>();
@@ -37,37 +30,6 @@ export async function killClients(): Promise<void> {
   await within(20_000, Promise.all(ends), 'clients did not end by SIGKILL');
 }
 
-const PROGRAMS = join(PROJECT, 'test/programs');
-
-/** Returns the path of a program's source, whose name no other folder has. */
-function sourceOf(name: string): string {
-  const files = readdirSync(PROGRAMS, { recursive: true }) as string[];
-  const source = files.find((file) => basename(file) === `${name}.c`);
-  if (source === undefined) throw new Error(`test/programs has no ${name}.c`);
-  return join(PROGRAMS, source);
-}
-
-/**
- * Compiles a program of test/programs/, once for each test file.
- * @returns the program's path
- */
-export function compile(name: string): string {
-  const program = join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), `client-${name}`);
-  if (!existsSync(program) || process.env.EVENTFS_TEST_DIR === undefined) {
-    execFileSync('cc', [
-      '-O1',
-      '-Wall',
-      '-Werror',
-      '-pthread',
-      `-I${join(PROGRAMS, 'shared')}`,
-      '-o',
-      program,
-      sourceOf(name),
-    ]);
-  }
-  return program;
-}
-
 /** The answer to a call: a value or an errno's name, then the bytes read, or more words. */
 export interface Answer {
   /** The system call's return value; -1 if it failed. */
@@ -89,7 +51,7 @@ export class Calls {
 
   /** @param command a command that runs the program */
   constructor(command: readonly string[] = []) {
-    this.process = spawnClient([...command, compile('stream-calls')], ['pipe', 'pipe', 'inherit']);
+    this.process = spawnClient([...command, compiled('stream-calls')], ['pipe', 'pipe', 'inherit']);
     createInterface({ input: this.process.stdout! }).on('line', (line) =>
       this.#answers.shift()?.done(line),
     );

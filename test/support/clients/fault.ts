@@ -3,10 +3,10 @@
  * processes.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
-import { client } from './actor.js';
+import { compiled } from './compiled.js';
 import { until, within } from '../mount/daemon.js';
 
 const ARMED_TIMEOUT_MS = 10_000;
@@ -35,7 +35,7 @@ export class Fault {
   #said = '';
 
   private constructor(args: readonly (string | number)[]) {
-    this.#process = spawn(client('fault'), args.map(String), {
+    this.#process = spawn(compiled('fault'), args.map(String), {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     this.#process.stdout!.on('data', (chunk: Buffer) => (this.#said += chunk.toString()));
@@ -115,24 +115,6 @@ export class Fault {
     const [, calls, matching] = /calls=(\d+) matching=(\d+)/.exec(this.#said) ?? [];
     return { calls: Number(calls), matching: Number(matching) };
   }
-}
-
-/** Returns the living children of a process with this name, or all with an empty one. */
-export function childrenNamed(pid: number, name: string): number[] {
-  return readdirSync('/proc')
-    .filter((entry) => /^\d+$/.test(entry))
-    .map(Number)
-    .filter((child) => {
-      try {
-        const stat = readFileSync(`/proc/${child}/stat`, 'latin1');
-        const [, comm, state, parent] = /^\d+ \((.*)\) (\S) (\d+)/s.exec(stat)!;
-        return (
-          Number(parent) === pid && state !== 'Z' && (name === '' || comm === name.slice(0, 15))
-        );
-      } catch {
-        return false; // it has ended
-      }
-    });
 }
 
 /** A cgroup whose processes can be frozen. */

@@ -5,10 +5,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { appendFileSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { compiled } from './compiled.js';
 import { checkHistories } from '../../../tools/history/check.js';
 import type { Findings } from '../../../tools/history/findings.js';
 import { readHistories } from '../../../tools/history/lines.js';
-import { client } from './actor.js';
 import { statusOf } from './clients.js';
 import { until, within } from '../mount/daemon.js';
 
@@ -63,7 +64,7 @@ class HistoryClient {
   isDone = false;
 
   constructor(readonly args: readonly string[]) {
-    this.process = spawn(client('history'), args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.process = spawn(compiled('history'), args, { stdio: ['ignore', 'pipe', 'pipe'] });
     let said = '';
     this.ended = new Promise((done) =>
       this.process.once('close', (code, signal) => done(`${code ?? signal}: ${said}`)),
@@ -210,7 +211,7 @@ export class Historians {
   async end(settleMs = 200): Promise<void> {
     for (const list of [this.#publishers, this.#others])
       await Promise.all(list.map((one) => one.end()));
-    await new Promise((done) => setTimeout(done, settleMs));
+    await sleep(settleMs);
     await Promise.all(this.#readers.map((one) => one.end()));
   }
 

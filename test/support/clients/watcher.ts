@@ -2,9 +2,10 @@
  * Programs that watch a directory with inotify: Debian's inotifywait, and
  * test/programs/clients/watcher.c for cases that inotifywait can't show.
  */
-import { childrenOf } from './actor.js';
-import { compile, spawnClient } from './clients.js';
+import { compiled } from './compiled.js';
+import { spawnClient } from './clients.js';
 import { until, within } from '../mount/daemon.js';
+import { childrenOf } from '../processes.js';
 import type { ChildProcess } from 'node:child_process';
 
 /** The modes of test/programs/clients/watcher.c. */
@@ -59,7 +60,7 @@ export class Watcher {
     more: readonly string[] = [],
     under: readonly string[] = [],
   ): Promise<Watcher> {
-    const watcher = new Watcher([...under, compile('watcher'), how, path, ...more]);
+    const watcher = new Watcher([...under, compiled('watcher'), how, path, ...more]);
     await watcher.says(/^ready$/m);
     return watcher;
   }

@@ -1,6 +1,6 @@
 /** Processes that own directories in tests. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { isDead } from '../processes.js';
 import type { By } from './connection.js';
 
 /** The time for a process to end after SIGKILL on a busy machine. */
@@ -11,16 +11,8 @@ const living = new Set<ChildProcess>();
 process.once('exit', () => {
   for (const child of living) child.kill('SIGKILL');
   const end = Date.now() + KILL_MS;
-  for (const { pid } of living) while (isAlive(pid!) && Date.now() < end) continue;
+  for (const { pid } of living) while (!isDead(pid!) && Date.now() < end) continue;
 });
-
-function isAlive(pid: number): boolean {
-  try {
-    return !/^\d+ \(sleep\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
-  } catch {
-    return false;
-  }
-}
 
 /** A process that owns directories. It does nothing until it is killed or this process ends. */
 export class Child {

@@ -5,7 +5,8 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import * as assert from 'uvu/assert';
-import { compile, Reader, spawnClient } from '../clients/clients.js';
+import { Reader, spawnClient } from '../clients/clients.js';
+import { compiled } from '../clients/compiled.js';
 import { type Daemon, EVENTFS_NODE, mountPoint, run, startDaemon } from './daemon.js';
 
 /** A command that runs another one in a new network namespace. */
@@ -70,7 +71,7 @@ export async function sendNetlink(
   const command = [
     `--net=/proc/${daemon.pid}/ns/net`,
     ...under,
-    compile('stream-netlink'),
+    compiled('stream-netlink'),
     how,
     String(to),
     String(times),
@@ -89,7 +90,7 @@ export function stormNetlink(daemon: Daemon, datagram: string): ChildProcess {
   const command = [
     'nsenter',
     `--net=/proc/${daemon.pid}/ns/net`,
-    compile('stream-netlink'),
+    compiled('stream-netlink'),
     'kernel',
     '0',
     String(2 ** 31 - 1),
@@ -108,7 +109,7 @@ export async function listenNetlink(daemon: Daemon, groups: number): Promise<Rea
   const command = [
     'nsenter',
     `--net=/proc/${daemon.pid}/ns/net`,
-    compile('stream-netlink'),
+    compiled('stream-netlink'),
     ...how,
   ];
   const reader = new Reader(String(groups), command);

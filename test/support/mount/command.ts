@@ -1,5 +1,6 @@
 /** Runs `eventfs` as a user's script does. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { EVENTFS_NODE, EVENTFS_SCRIPT, run, until, within } from './daemon.js';
 
 type Outcome = Awaited<ReturnType<typeof run>>;
@@ -44,7 +45,7 @@ export class Background {
     const gone = left.map(({ process }) => new Promise((done) => process.once('exit', done)));
     for (const signal of ['SIGTERM', 'SIGTERM', 'SIGKILL'] as const) {
       for (const { process } of left) process.kill(signal);
-      await Promise.race([Promise.all(gone), new Promise((done) => setTimeout(done, 500))]);
+      await Promise.race([Promise.all(gone), sleep(500)]);
     }
   }
 

@@ -1,6 +1,6 @@
 /** Containers made by unshare(1): namespaces of their own, with a shell as their first process. */
-import { childrenOf } from '../clients/actor.js';
-import { Shell, exists, until } from './daemon.js';
+import { childrenOf, exists } from '../processes.js';
+import { Shell, until } from './daemon.js';
 
 /** Every namespace that a container usually has. Root in it is the user who starts it. */
 const IN_CONTAINER = [

@@ -6,17 +6,10 @@
  * (test/run.ts).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import {
-  appendFileSync,
-  chmodSync,
-  existsSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  rmdirSync,
-} from 'node:fs';
+import { appendFileSync, chmodSync, mkdtempSync, readFileSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseMountinfo } from '../../../fs/shared/kernel/mountinfo.js';
 import { refuseUnreadable } from './other-user.js';
 import { EVENTFS_NODE } from '../project.js';
@@ -157,7 +150,7 @@ export async function within<T>(ms: number, promise: Promise<T>, what: string): 
 
 /**
  * Calls `check` every 5 ms until it returns a truthy value.
- * @param what begins the error's message
+ * @param what begins the error's message; a function returns it at the end of the time
  * @param ms the time limit, in milliseconds
  * @throws Error after `ms`
  */
@@ -169,8 +162,9 @@ export async function until<T>(
   for (const end = Date.now() + ms; ;) {
     const got = await check();
     if (got) return got;
-    if (Date.now() > end) throw new Error(`${what} within ${ms} ms`);
-    await new Promise((done) => setTimeout(done, 5));
+    if (Date.now() > end)
+      throw new Error(`${typeof what === 'string' ? what : what()} within ${ms} ms`);
+    await sleep(5);
   }
 }
 
@@ -278,32 +272,11 @@ export async function makeUevent(action = 'add'): Promise<void> {
   await Promise.resolve();
 }
 
-/**
- * Returns the targets of a process's file descriptors.
- * @param matches only targets that it matches
- */
-export function descriptors(pid: number, matches = /./): string[] {
-  const { readlinkSync } = process.getBuiltinModule('fs');
-  return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
-    try {
-      const target = readlinkSync(`/proc/${pid}/fd/${fd}`);
-      return matches.test(target) ? [target] : [];
-    } catch {
-      return [];
-    }
-  });
-}
-
 /** Returns true if anything is mounted at `path`. */
 export function isMounted(path: string): boolean {
   return parseMountinfo(readFileSync('/proc/self/mountinfo', 'latin1')).some(
     ({ mountPoint: at }) => at === path,
   );
-}
-
-/** Returns true if a process exists, zombies included. */
-export function exists(pid: number): boolean {
-  return existsSync(`/proc/${pid}`);
 }
 
 /** Removes the directory of a mount that has ended. */

@@ -1,12 +1,12 @@
 /** A guarded mount whose daemon is killed. */
-import { readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs';
+import { readdirSync, readlinkSync, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { childrenNamed, descriptors, memoryKib } from '../processes.js';
 import { isSystemError } from '../../../fs/shared/errors.js';
-import { childrenNamed } from '../clients/fault.js';
 import {
   type Daemon,
   EVENTFS_NODE,
-  descriptors,
   killDaemons,
   mountPoint,
   run,
@@ -61,7 +61,7 @@ export class GuardedMount {
     await this.#killDaemon();
     const began = performance.now();
     if (again !== undefined) {
-      await new Promise((done) => setTimeout(done, again));
+      await sleep(again);
       await this.#killDaemon();
     }
     await within(RESTART_TIMEOUT_MS, stat(`${this.path}/publish`), 'no daemon serves');
@@ -93,7 +93,7 @@ export class GuardedMount {
       const next = (): number | undefined =>
         childrenNamed(this.guardian.pid, '').find((pid) => pid !== before);
       await until(() => next() !== undefined, 'no new daemon is started', RESTART_TIMEOUT_MS);
-      await new Promise((done) => setTimeout(done, killAfter));
+      await sleep(killAfter);
       const pid = next();
       if (pid !== undefined) killed(pid);
     }
@@ -135,9 +135,7 @@ function killed(pid: number): boolean {
 
 /** Without shared memory: that is the state. */
 function residentMb(pid: number): number {
-  return (
-    Number(/^RssAnon:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1]) / 1024
-  );
+  return memoryKib(pid, 'RssAnon') / 1024;
 }
 
 /** Returns the middle value. */

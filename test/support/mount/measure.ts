@@ -2,13 +2,8 @@
  * Runs the measuring programs of test/programs. A test asserts on a result that a benchmark prints.
  */
 import * as assert from 'uvu/assert';
-import { join } from 'node:path';
-import { PROJECT, run } from './daemon.js';
-
-/** Returns the path of a program that `buildClients` builds. */
-export function measuring(name: string): string {
-  return join(PROJECT, 'test/build', name);
-}
+import { compiled } from '../clients/compiled.js';
+import { run } from './daemon.js';
 
 /**
  * Runs a program to its end.
@@ -20,7 +15,7 @@ export async function measure(
   args: readonly (string | number)[],
   options: { timeoutMs: number; signal?: NodeJS.Signals },
 ): Promise<Map<string, string>> {
-  const { out, err, code } = await run([measuring(name), ...args.map(String)], options);
+  const { out, err, code } = await run([compiled(name), ...args.map(String)], options);
   assert.is(code, 0, `${name}: ${err}`);
   return new Map(
     out

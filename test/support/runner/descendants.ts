@@ -1,6 +1,6 @@
 /** Finds in /proc the processes that a test file has started, directly or not, and ends them. */
-import { readFileSync, readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { allProcesses } from '../processes.js';
 
 /** The time to end after SIGTERM: a daemon unmounts. */
 const TERM_MS = 2000;
@@ -30,25 +30,15 @@ export async function endDescendants(): Promise<void> {
 
 /** Returns the living processes. Zombies do not count: their parents must wait for them. */
 function descendants(): number[] {
-  const parents = new Map<number, number>();
-  const members: number[] = [];
-  for (const pid of readdirSync('/proc')
-    .map(Number)
-    .filter((number) => number > 0)) {
-    try {
-      const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-      const [state, parent, group] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-      if (state === 'Z') continue;
-      parents.set(pid, Number(parent));
-      if (Number(group) === process.pid && pid !== process.pid) members.push(pid);
-    } catch {
-      // The process has ended meanwhile.
-    }
-  }
-  const found = new Set(members);
+  const living = allProcesses().filter(({ state }) => state !== 'Z');
+  const found = new Set(
+    living
+      .filter(({ pid, group }) => group === process.pid && pid !== process.pid)
+      .map(({ pid }) => pid),
+  );
   for (let before = -1; before !== found.size;) {
     before = found.size;
-    for (const [pid, parent] of parents)
+    for (const { pid, parent } of living)
       if (parent === process.pid || found.has(parent)) found.add(pid);
   }
   return [...found];

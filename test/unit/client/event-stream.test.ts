@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, constants, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import { EventStream } from '../../../fs/client/events/stream.js';
 import { Filter } from '../../../fs/uevent/filter/filter.js';
@@ -45,7 +46,7 @@ events('ends a pending forEach when it is closed', () =>
     await first;
     stream.close();
     write('add@/b\nACTION=add\n\n');
-    await new Promise((done) => setTimeout(done, 20));
+    await sleep(20);
     assert.equal(seen, ['/a', 'end']);
   }),
 );
@@ -66,7 +67,7 @@ events('calls no callback after one has returned false', () =>
     write('add@/a\nACTION=add\n\n');
     await stream.forEach(() => ++calls < 0);
     write('add@/b\nACTION=add\n\n');
-    await new Promise((done) => setTimeout(done, 20));
+    await sleep(20);
     assert.is(calls, 1);
   }),
 );

@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import { MissedInterruptPoller } from '../../../fs/drivers/devfuse/io-uring/missed-interrupt-poller.js';
 import { ParkedReads } from '../../../fs/drivers/devfuse/parked-reads.js';
@@ -11,8 +12,8 @@ import { InHeader } from '../../../fs/fuse/abi.js';
 import type { Handle, ParkedRead } from '../../../fs/tree/nodes/node.js';
 import { NO_BOUNDS } from '../../../fs/tree/quota/bounds.js';
 import { QuotaLedger } from '../../../fs/tree/quota/ledger.js';
-import { childrenOf, stateOf } from '../../support/clients/actor.js';
 import { until } from '../../support/mount/daemon.js';
+import { stateOf, childrenOf } from '../../support/processes.js';
 import { suite } from '../../support/runner/suite.js';
 
 const lost = suite('the poller for missed interrupts');
@@ -72,13 +73,11 @@ async function processIn(state: 'S' | 'D' | 'R'): Promise<number> {
   children.push(child);
   await until(
     () => stateOf(child.pid!) === state,
-    `it is not in ${state}, but in ${stateOf(child.pid!)}`,
+    () => `it is not in ${state}, but in ${stateOf(child.pid!)}`,
     20_000,
   );
   return child.pid!;
 }
-
-const wait = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
 
 lost('ends a read whose reader is in state D, and leaves one in state S alone', async () => {
   const world = new World();
@@ -86,7 +85,7 @@ lost('ends a read whose reader is in state D, and leaves one in state S alone', 
   world.park(sleeping);
   world.park(killed);
   await until(() => world.interrupted.length > 0, 'nothing was interrupted');
-  await wait(300);
+  await sleep(300);
   assert.equal(world.interrupted, [killed]);
   assert.is(world.parked.size, 1);
   world.lost.stop();
@@ -96,7 +95,7 @@ lost('looks again at a reader that runs', async () => {
   const world = new World();
   const running = await processIn('R');
   world.park(running);
-  await wait(400);
+  await sleep(400);
   assert.equal(world.interrupted, []);
   assert.not(world.parked.isInterruptible(0), 'it is not looked at any more');
   // state T: it waits, and a signal from now on causes an INTERRUPT
@@ -120,7 +119,7 @@ lost('reaches a reader behind any number of others', async () => {
 lost('does not look at a reader that has its reply', async () => {
   const world = new World();
   world.parked.free(world.park(await processIn('D')));
-  await wait(250);
+  await sleep(250);
   assert.equal(world.interrupted, []);
   world.lost.stop();
 });

@@ -2,9 +2,11 @@
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import { RingStallRescuer } from '../../../fs/drivers/devfuse/io-uring/ring-stall-rescuer.js';
 import { until } from '../../support/mount/daemon.js';
+import { isDead } from '../../support/processes.js';
 import { suite } from '../../support/runner/suite.js';
 
 const rescuer = suite('a rescuer of starved queues');
@@ -15,14 +17,6 @@ function pidIn(path: string): number {
     return Number(readFileSync(path, 'latin1'));
   } catch {
     return 0;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));
-  } catch {
-    return false;
   }
 }
 
@@ -37,10 +31,10 @@ rescuer('kills a helper that runs when it stops, and starts no other', async () 
   const started = performance.now();
   own.stop();
   const pid = pidIn(pidFile);
-  await until(() => !isAlive(pid), 'the helper still runs');
+  await until(() => isDead(pid), 'the helper still runs');
   assert.ok(performance.now() - started < 400, 'only its timeout of 500 ms ended the helper');
   own.told();
-  await new Promise((done) => setTimeout(done, 250));
+  await sleep(250);
   assert.is(own.helped, 1);
   rmSync(folder, { recursive: true });
 });

@@ -1,10 +1,10 @@
 /** The checks for an owner that need no privilege: dead processes. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { until } from '../../support/mount/daemon.js';
 import { named } from '../../support/memory/owners.js';
+import { stateOf } from '../../support/processes.js';
 import { suite } from '../../support/runner/suite.js';
 
 const owner = suite('an owner');
@@ -20,7 +20,7 @@ owner('that is a zombie is dead', async () => {
   );
   const [text] = (await once(parent.stdout, 'data')) as [Buffer];
   const zombie = Number(text.toString());
-  await until(() => / Z /.test(readFileSync(`/proc/${zombie}/stat`, 'latin1')), 'it did not end');
+  await until(() => stateOf(zombie) === 'Z', 'it did not end');
   assert.is(named(zombie, process.pid), 'ESRCH');
   const gone = once(parent, 'exit');
   parent.kill('SIGKILL');
