@@ -7,13 +7,15 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Benchmark, figure, unmeasured } from '../figure.js';
+import { median } from '../programs.js';
 import { publishNumbered } from '../../test/support/clients/clients.js';
-import { EMIT_HELPER, EVENTFS, startDaemon } from '../../test/support/mount/daemon.js';
+import { EMIT_HELPER, EVENTFS, startDaemon, within } from '../../test/support/mount/daemon.js';
 
 const ROUNDS = 21;
 /** The time that `watch` may take longer than Node's start, in milliseconds. */
 const MOST_OF_WATCH_MS = 60;
 const MOST_OF_EMIT_MS = 5;
+const WATCH_TIMEOUT_MS = 10_000;
 const MOST_OF_EXEC_MS = 10;
 
 /** Returns how long a command takes to its end, in milliseconds. */
@@ -31,15 +33,12 @@ async function firstEvent(mount: string): Promise<number> {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   const ended = new Promise((done) => child.once('close', done));
-  await new Promise((done) => child.stdout.once('data', done));
+  const came = new Promise((done) => child.stdout.once('data', done));
+  await within(WATCH_TIMEOUT_MS, came, 'watch did not print the event');
   const took = performance.now() - started;
   child.kill('SIGKILL');
   await ended;
   return took;
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((one, other) => one - other)[Math.floor(values.length / 2)];
 }
 
 export const commands: Benchmark = {

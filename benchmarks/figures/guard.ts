@@ -67,7 +67,9 @@ async function outages(args: readonly string[], atMost: number, say: Say): Promi
       return [
         figure(`${label}, median of ${KILLS}`, median(ms), ' ms', { atMost }),
         figure(`${label}, the longest`, Math.max(...ms), ' ms'),
-        figure(`${label}: events held afterwards`, Number(line(path, 'DIRECTORIES_PENDING')), ''),
+        figure(`${label}: events held afterwards`, Number(line(path, 'DIRECTORIES_PENDING')), '', {
+          atLeast: EVENTS,
+        }),
         figure(`${label}: streams afterwards`, Number(line(path, 'STREAMS')), '', {
           atLeast: STREAMS,
         }),

@@ -51,6 +51,9 @@ export async function end(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM
   await within(PATIENCE_MS, gone, 'a bridge did not end');
 }
 
+/** Why there is no stage: the machine lacks the version of mosquitto. */
+export class NoBroker extends Error {}
+
 type Start = (host: Host, args: readonly string[]) => Promise<ChildProcess>;
 
 /** Returns a function that starts bridges, and adds them to `running`. */
@@ -70,7 +73,10 @@ function starter(broker: Broker, folder: string, running: ChildProcess[]): Start
   };
 }
 
-/** Runs `work` on a stage, and takes the stage down even if `work` fails. */
+/**
+ * Runs `work` on a stage, and takes the stage down even if `work` fails.
+ * @throws NoBroker if the wanted version of mosquitto is not to be had
+ */
 export async function onStage<T>(
   setting: BrokerSetting & { readonly source?: 'kernel' | 'none' },
   work: (stage: Stage) => Promise<T>,
@@ -81,7 +87,9 @@ export async function onStage<T>(
   const config = join(folder, 'roomy.toml');
   writeFileSync(config, ROOMY);
   try {
-    const broker = await startBroker({ ...setting, lines: ['max_queued_messages 0'] });
+    const lines = ['max_queued_messages 0'];
+    const broker: Broker | null = await startBroker({ ...setting, lines });
+    if (broker === null) throw new NoBroker('no mirror of Debian answers');
     const web = await startHost('web');
     const watching = await startHost('watching');
     const local = await startDaemon(['--source', setting.source ?? 'none', '--config', config]);

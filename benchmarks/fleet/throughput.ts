@@ -6,8 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Figure, figure } from '../figure.js';
 import { cpuNs } from '../daemon-costs.js';
 import { median } from '../programs.js';
+import { statusOf } from '../../test/support/clients/clients.js';
 import { knows } from '../../test/support/fleet/bridges.js';
-import { within } from '../../test/support/mount/daemon.js';
+import { until, within } from '../../test/support/mount/daemon.js';
 import { type Stage, end, onStage } from './stage.js';
 
 const ROUNDS = 5;
@@ -27,16 +28,24 @@ const RECORDS = Array.from({ length: EVENTS }, (_, n) => record(n));
 /** The bytes of all records with HOST. */
 const FLEET_BYTES = RECORDS.join('').length + EVENTS * 'HOST=web1\n'.length;
 
-/** Runs a reader until it has all bytes. @returns the time of its end, as of performance.now() */
+/**
+ * Runs a reader until it has all bytes.
+ * @returns the time of its end, as of performance.now()
+ * @throws Error if it fails: its end would pass for the last event
+ */
 function reader(command: readonly string[]): Promise<number> {
   const child = spawn(command[0], command.slice(1), { stdio: ['ignore', 'ignore', 'inherit'] });
-  const ended = new Promise<number>((done) => child.on('exit', () => done(performance.now())));
+  const ended = new Promise<number>((done, failed) =>
+    child.on('exit', (code) =>
+      code === 0 ? done(performance.now()) : failed(new Error(`a reader ended with ${code}`)),
+    ),
+  );
   return within(RUN_MS, ended, 'a reader did not get all events');
 }
 
 async function ofBridge({ local, fleet }: Stage): Promise<number> {
   const ended = reader(['head', '-c', String(FLEET_BYTES), `${fleet.path}/match/HOST=web1`]);
-  await sleep(200);
+  await until(() => statusOf(`${fleet.path}/log`).STREAMS === '1', 'the reader does not read');
   const start = performance.now();
   for (let at = 0; at < EVENTS; at += AT_ONCE)
     writeFileSync(`${local.path}/publish`, RECORDS.slice(at, at + AT_ONCE).join(''));

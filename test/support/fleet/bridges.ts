@@ -72,7 +72,7 @@ export async function forgets(fleet: string, host: string, ms = PATIENCE_MS): Pr
   const start = performance.now();
   await until(
     () => run(['ls', fleet]).then(({ out }) => !out.split('\n').includes(host)),
-    host,
+    `${fleet} still has ${host}`,
     ms,
   );
   return performance.now() - start;
