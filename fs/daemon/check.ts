@@ -19,8 +19,9 @@ export async function checkDaemon(options: DaemonOptions): Promise<OutletCheck[]
   try {
     daemon = new Daemon(options);
     if (names !== '') checks.push({ option: `--sticky ${names}`, error: null });
-    if (driver === 'fuse-native')
-      await openDriver(driver, daemon.tree, logger, NO_TRACE, options, () => undefined);
+    const { tree } = daemon;
+    const host = { tree, logger, trace: NO_TRACE, noteRequest: () => undefined };
+    if (driver === 'fuse-native') await openDriver(driver, host, options);
     checks.push({ option: `--driver ${driver}`, error: null });
   } catch (error) {
     if (!(error instanceof UserError)) throw error;

@@ -184,19 +184,13 @@ export class Daemon {
     await this.#warmUp();
     await this.#openOutlets();
     const { driver, logger, holder: keeper = NO_KEEPER, trace = NO_TRACE } = this.options;
-    this.#driver = await openDriver(
-      driver,
-      this.tree,
-      logger,
-      trace,
-      {
-        ...this.options,
-        keeper,
-        recovery: this.#recovery,
-        ...(keeper.keeps && { keptInit: new MemfdInit(keeper) }),
-      },
-      this.#giveBack.note,
-    );
+    const host = { tree: this.tree, logger, trace, noteRequest: this.#giveBack.note };
+    this.#driver = await openDriver(driver, host, {
+      ...this.options,
+      keeper,
+      recovery: this.#recovery,
+      ...(keeper.keeps && { keptInit: new MemfdInit(keeper) }),
+    });
     await this.#driver.mount(this.options.path, onEnd);
     await keeper.ready();
     if (this.#recorder?.journal.layout.serving.takeOver() === false)
@@ -276,7 +270,7 @@ export class Daemon {
 
   async #openOutlets(): Promise<void> {
     const { sources, outlets, path, logger, trace = NO_TRACE, opened } = this.options;
-    const { holder: keeper } = this.options;
+    const { holder: keeper = NO_KEEPER } = this.options;
     const { bus } = this.tree;
     this.#outlets = await openOutlets(outlets, readMaskOf(sources), path, {
       bus,

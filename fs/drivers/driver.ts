@@ -1,5 +1,8 @@
 /** The interface of a driver, which connects the tree to the kernel. */
 import type { Keeper } from '../shared/kernel/keeper.js';
+import type { Logger } from '../shared/log/logger.js';
+import type { Trace } from '../shared/log/trace.js';
+import type { Tree } from '../tree/tree.js';
 import type { KeptInit } from './devfuse/hand-over/kept-init.js';
 import type { Recovery } from './devfuse/hand-over/recovery.js';
 
@@ -27,6 +30,15 @@ export interface Driver {
   readonly limits: readonly string[];
   /** Ends every blocked read with end of file, unmounts, and releases the connection. */
   unmount(): void;
+}
+
+/** The parts of the daemon that a driver uses. */
+export interface DriverHost {
+  readonly tree: Tree;
+  readonly logger: Logger;
+  readonly trace: Trace;
+  /** To be called for each request before the driver serves it. */
+  readonly noteRequest: () => void;
 }
 
 /** The values of `--driver`. */

@@ -1,39 +1,20 @@
 /** Opens a driver by its name. It loads only the driver that is asked for. */
-import type { Logger } from '../shared/log/logger.js';
 import { UserError } from '../shared/errors.js';
-import type { Trace } from '../shared/log/trace.js';
-import type { Tree } from '../tree/tree.js';
-import type { DevFuseOptions, Driver, DriverName } from './driver.js';
+import type { DevFuseOptions, Driver, DriverHost, DriverName } from './driver.js';
 
 /**
  * Loads a driver and connects it to the tree. It does not mount yet.
  * @param options for devfuse only
- * @param onRequest called for each request before the driver serves it
  * @throws UserError if fuse-native can't be loaded
  */
 export async function openDriver(
   name: DriverName,
-  tree: Tree,
-  logger: Logger,
-  trace: Trace,
+  host: DriverHost,
   options: DevFuseOptions,
-  onRequest: () => void,
 ): Promise<Driver> {
-  if (name === 'devfuse')
-    return new (await import('./devfuse/devfuse.js')).DevFuse(
-      tree,
-      logger,
-      trace,
-      options,
-      onRequest,
-    );
+  if (name === 'devfuse') return new (await import('./devfuse/devfuse.js')).DevFuse(host, options);
   try {
-    return new (await import('./fuse-native/fuse-native.js')).FuseNative(
-      tree,
-      logger,
-      trace,
-      onRequest,
-    );
+    return new (await import('./fuse-native/fuse-native.js')).FuseNative(host);
   } catch (error) {
     throw cannotLoad(error);
   }

@@ -8,10 +8,12 @@ import { FifodirOutlet } from './fifodir.js';
 import { findSocket } from './listener.js';
 import { NetlinkOutlet } from './netlink.js';
 import { NetnsOutlet } from './netns/netns-outlet.js';
-import { type OutletOptions, refuseBelow, refuseConflicts } from './open-outlets.js';
-
-/** udev's netlink group as a mask. */
-const UDEV_GROUP_MASK = 1 << 1;
+import {
+  type OutletOptions,
+  UDEV_GROUP_MASK,
+  refuseBelow,
+  refuseConflicts,
+} from './open-outlets.js';
 
 /** An outlet that was checked. */
 export interface OutletCheck {

@@ -2,15 +2,9 @@
 import { realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { passToAll, sendToAll } from '#native';
-import type { Bus } from '../bus/bus.js';
 import { UsageError, UserError, isSystemError } from '../shared/errors.js';
-import { type Keeper, NO_KEEPER } from '../shared/kernel/keeper.js';
-import type { Logger } from '../shared/log/logger.js';
-import type { Trace } from '../shared/log/trace.js';
-import type { FilterHost } from '../tree/filter-charge.js';
 import type { NetnsPlace } from './netns/netns-outlet.js';
-import type { OpenedPaths } from './opened-paths.js';
-import type { Outlet } from './outlet.js';
+import type { Outlet, OutletHost } from './outlet.js';
 
 export type { NetnsPlace } from './netns/netns-outlet.js';
 
@@ -39,7 +33,8 @@ export interface OutletOptions {
 }
 
 const KERNEL_GROUP_MASK = 1 << 0;
-const UDEV_GROUP_MASK = 1 << 1;
+/** udev's netlink group as a mask. */
+export const UDEV_GROUP_MASK = 1 << 1;
 
 /** Loads the code of the outlets that the options switch on. A standby does it beforehand. */
 export async function loadOutlets(options: OutletOptions): Promise<void> {
@@ -49,19 +44,6 @@ export async function loadOutlets(options: OutletOptions): Promise<void> {
   if (socket !== undefined || fdSocket !== undefined) await import('./socket/socket-outlet.js');
   if (fifodir !== undefined) await import('./fifodir.js');
   if (netns.length > 0) await import('./netns/netns-outlet.js');
-}
-
-/** The parts of the daemon that outlets use. */
-interface OutletHost {
-  readonly bus: Bus;
-  /** Limits and charges for the filters that clients send. */
-  readonly filters: FilterHost;
-  readonly logger: Logger;
-  readonly trace: Trace;
-  /** Keeps listening sockets for the next daemon (default: nothing is kept). */
-  readonly keeper?: Keeper | undefined;
-  /** The paths that this daemon has opened while another one served (default: none). */
-  readonly opened?: OpenedPaths | undefined;
 }
 
 /**
@@ -113,11 +95,7 @@ export async function openOutlets(
 }
 
 /** Refuses paths below the mount, without a walk along a path while clients wait. */
-function refusePaths(
-  options: OutletOptions,
-  mount: string,
-  { keeper = NO_KEEPER, opened }: OutletHost,
-): void {
+function refusePaths(options: OutletOptions, mount: string, { keeper, opened }: OutletHost): void {
   if (keeper.followsDeath) refuseBelow(options, mount, resolve);
   else if (opened === undefined) refuseBelow(options, mount);
   else opened.refuseBelow();
@@ -128,36 +106,25 @@ function refusePaths(
  *
  * @throws the error if this daemon must not serve without the outlet
  */
-function leaveOut(error: unknown, { logger, keeper = NO_KEEPER }: OutletHost): void {
+function leaveOut(error: unknown, { logger, keeper }: OutletHost): void {
   if (!keeper.followsDeath || !(error instanceof UserError)) throw error;
   logger.error(`${error.message}; the daemon goes on without this outlet (later: eventfs reload)`);
 }
 
 async function openNetns(netns: readonly NetnsPlace[], host: OutletHost): Promise<Outlet> {
   const { NetnsOutlet } = await import('./netns/netns-outlet.js');
-  const { bus, filters, logger, trace, keeper = NO_KEEPER } = host;
-  const { filterLimits } = filters;
-  return new NetnsOutlet(netns, bus, filterLimits, logger, trace, keeper, (error) =>
-    leaveOut(error, host),
-  );
+  return new NetnsOutlet(netns, host, (error) => leaveOut(error, host));
 }
 
 async function openSocket(
   key: 'SOCKET' | 'FDSOCKET',
   { path, mode }: SocketPlace,
-  { bus, filters, logger, trace, keeper = NO_KEEPER }: OutletHost,
+  host: OutletHost,
 ): Promise<Outlet> {
   const { SocketOutlet } = await import('./socket/socket-outlet.js');
   const { Listener } = await import('./listener.js');
-  return new SocketOutlet(
-    key,
-    new Listener(path, mode, undefined, keeper),
-    key === 'SOCKET' ? sendToAll : passToAll,
-    bus.log,
-    filters,
-    logger,
-    trace,
-  );
+  const listener = new Listener(path, mode, undefined, host.keeper);
+  return new SocketOutlet(key, listener, key === 'SOCKET' ? sendToAll : passToAll, host);
 }
 
 /**
@@ -248,7 +215,7 @@ function withRealDirectory(path: string): string {
 /**
  * Opens the netlink outlet with the control socket without which libudev's clients do not listen.
  */
-async function openUdev({ bus, logger, trace, keeper = NO_KEEPER }: OutletHost): Promise<Outlet> {
+async function openUdev({ bus, logger, trace, keeper }: OutletHost): Promise<Outlet> {
   const { NetlinkOutlet } = await import('./netlink.js');
   const { UdevControl } = await import('./udev-control.js');
   const outlet = NetlinkOutlet.udev(bus, logger);

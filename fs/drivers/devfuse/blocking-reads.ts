@@ -52,8 +52,7 @@ export class BlockingReads implements Reads, ReplyPort {
    * @param control memory that the channel shares: see FuseChannelOptions.control
    * @param recovery the time in which the kernel sends requests again
    * @param notifyPoll sends FUSE_NOTIFY_POLL for an open file, and returns when the kernel has
-   * woken
-   *   its pollers
+   *   woken its pollers
    */
   constructor(
     private readonly tree: Tree,

@@ -14,11 +14,8 @@ import { type Connection, NO_CONNECTION, connectionAt } from '../../shared/kerne
 import { DEFAULT_MOUNT_SOURCE } from '../../shared/kernel/mountinfo.js';
 import { PAYLOAD_BYTES } from '../../fuse/sizes.js';
 import { type Keeper, NO_KEEPER } from '../../shared/kernel/keeper.js';
-import type { Logger } from '../../shared/log/logger.js';
-import type { Trace } from '../../shared/log/trace.js';
 import type { Handle } from '../../tree/nodes/node.js';
-import type { Tree } from '../../tree/tree.js';
-import type { DevFuseOptions, Driver } from '../driver.js';
+import type { DevFuseOptions, Driver, DriverHost } from '../driver.js';
 import { Hangs } from './hangs.js';
 import { type FuseMount, mountFuse, mountLimits } from '../common/mount-fuse.js';
 import { clearMountPoint, detachOrTell, tellEnd } from '../common/mount-point.js';
@@ -63,22 +60,13 @@ export class DevFuse implements Driver {
   /** How the tree was mounted; null before. */
   #mounted: FuseMount | null = null;
 
-  /** @param noteRequest called for each request before the driver serves it */
   constructor(
-    private readonly tree: Tree,
-    private readonly logger: Logger,
-    private readonly trace: Trace,
+    private readonly host: DriverHost,
     private readonly options: DevFuseOptions,
-    noteRequest: () => void,
   ) {
-    const requests = new RequestServer(
-      tree,
-      logger,
-      options.recovery ?? new Recovery(),
-      noteRequest,
-      (handle) => this.#notifyPoll(handle),
-      () => trace.requests,
-    );
+    const { tree, logger, trace } = host;
+    const recovery = options.recovery ?? new Recovery();
+    const requests = new RequestServer(host, recovery, (handle) => this.#notifyPoll(handle));
     this.#requests = requests;
     this.#hangs = new Hangs(requests.session, requests.reads, logger, options);
     trace.watch(() => requests.trace());
@@ -105,7 +93,7 @@ export class DevFuse implements Driver {
     const adopted = keptInit === undefined ? null : adoptMount(keeper, keptInit);
     this.#limitReads(adopted);
     // After a death clients wait: the code comes later, if it is not needed at once
-    if (adopted === null || this.trace.requests !== null) await this.#requests.loadTracing();
+    if (adopted === null || this.host.trace.requests !== null) await this.#requests.loadTracing();
     this.#path = adopted === null ? path : pathOf(adopted.connection, path);
     if (adopted === null) await this.#mountNew(path, onEnd);
     else this.#adopt(adopted, keeper, onEnd);
@@ -113,7 +101,7 @@ export class DevFuse implements Driver {
 
   async #mountNew(path: string, onEnd: () => void): Promise<void> {
     const { keeper = NO_KEEPER, keptInit } = this.options;
-    await clearMountPoint(path, this.logger);
+    await clearMountPoint(path, this.host.logger);
     this.#mounted = await mountFuse(path, this.options.fsname ?? DEFAULT_MOUNT_SOURCE);
     this.#connection = connectionAt(path);
     const negotiating = negotiate(this.#requests.session, path, keeper.keeps, () =>
@@ -127,14 +115,12 @@ export class DevFuse implements Driver {
     await negotiating.done;
     if (!this.#isRing && this.options.transport === 'io-uring') this.#warnNoRing();
     if (keeper.keeps && keptInit !== undefined)
-      keepMount(
-        keeper,
-        keptInit,
-        this.#mounted,
-        this.#connection,
-        this.#requests.session.init.minor,
-        this.#readLife,
-      );
+      keepMount(keeper, keptInit, {
+        ...this.#mounted,
+        connection: this.#connection,
+        protocolMinor: this.#requests.session.init.minor,
+        readLife: this.#readLife,
+      });
     this.#startNotifier();
   }
 
@@ -153,10 +139,10 @@ export class DevFuse implements Driver {
     const channel = new FuseChannel({
       fd,
       busyPollUs: this.options.busyPollUs,
-      deaths: this.tree.owners.watch,
+      deaths: this.host.tree.owners.watch,
       request: session.request.bytes,
       reply: session.reply.bytes,
-      log: this.tree.bus.log.memory,
+      log: this.host.tree.bus.log.memory,
       control: requests.control,
       parked: reads.parked.uniques,
       onRequest: (length) => requests.serve(length),
@@ -167,7 +153,7 @@ export class DevFuse implements Driver {
       hang: this.#hangs.options,
       onHung: this.#hangs.told,
       onEnd: (errno) => {
-        tellEnd(path, errno, this.logger);
+        tellEnd(path, errno, this.host.logger);
         this.#letGo();
         this.#detach(); // an aborted connection is still mounted
         this.#notifier?.stop();
@@ -182,9 +168,9 @@ export class DevFuse implements Driver {
   #startNotifier(): void {
     if (this.#channel === null || this.#notifier !== null) return;
     this.#notifier = new Notifier(
-      this.tree.inotify,
-      this.logger,
-      this.trace,
+      this.host.tree.inotify,
+      this.host.logger,
+      this.host.trace,
       this.#path,
       this.#connection.minor,
     );
@@ -236,7 +222,7 @@ export class DevFuse implements Driver {
     this.#readLife = adopted?.readLife ?? readLife(readRequestTimeouts(), true);
     this.#requests.reads.limitLife(this.#readLife.ms);
     this.#requests.session.init.limitRequests(this.#readLife.asked);
-    if (adopted === null) warnOfLife(this.#readLife, this.logger);
+    if (adopted === null) warnOfLife(this.#readLife, this.host.logger);
   }
 
   /** The limits of a mount that an ordinary user has made. */
@@ -254,7 +240,7 @@ export class DevFuse implements Driver {
   }
 
   #warnNoRing(): void {
-    this.logger.warn(
+    this.host.logger.warn(
       `io_uring is not available here, so the daemon reads requests from /dev/fuse (try echo Y > ${RING_PARAMETER}, and mount again)`,
     );
   }
@@ -268,7 +254,7 @@ export class DevFuse implements Driver {
     if (channel === null) return;
     this.options.keeper?.drop(KEPT_DEVICE);
     this.#requests.reads.end();
-    this.tree.end();
+    this.host.tree.end();
     // The end of a mount waits for requests that are on their way to the daemon (fs/fuse/dev.c,
     // fuse_wait_aborted()). With io_uring they arrive only through this thread, so this thread must
     // not wait: it closes the ring first.
@@ -288,7 +274,7 @@ export class DevFuse implements Driver {
   }
 
   #detach(): void {
-    detachOrTell(this.#connection, this.logger);
+    detachOrTell(this.#connection, this.host.logger);
   }
 
   /** Sends FUSE_NOTIFY_POLL. The kernel wakes all pollers of the open file inside this write(2). */

@@ -4,11 +4,9 @@ import type { RequestTracer } from '../../fuse/describe/request-tracer.js';
 import { Session } from '../../fuse/session.js';
 import { REPLY_BYTES, REQUEST_BYTES } from '../../fuse/sizes.js';
 import { Errno, errnoName } from '../../shared/errors.js';
-import type { Logger } from '../../shared/log/logger.js';
-import type { TraceLine } from '../../shared/log/trace.js';
 import type { Handle, NodeId } from '../../tree/nodes/node.js';
 import type { ReplyPort } from '../../tree/ports.js';
-import type { Tree } from '../../tree/tree.js';
+import type { DriverHost } from '../driver.js';
 import { BlockingReads } from './blocking-reads.js';
 import type { Recovery } from './hand-over/recovery.js';
 import { treeHandlers } from './handlers/handlers.js';
@@ -25,18 +23,14 @@ export class RequestServer {
 
   /**
    * @param recovery the replies of the daemon before this one
-   * @param noteRequest called for each request before it is served
    * @param notifyPoll sends FUSE_NOTIFY_POLL for an open file
-   * @param requestTrace returns what writes a line of the trace; null for no trace
    */
   constructor(
-    private readonly tree: Tree,
-    private readonly logger: Logger,
+    private readonly host: DriverHost,
     readonly recovery: Recovery,
-    private readonly noteRequest: () => void,
     notifyPoll: (handle: Handle) => void,
-    private readonly requestTrace: () => TraceLine | null,
   ) {
+    const { tree, logger } = host;
     // The kernel answers EIO by itself if the daemon is killed while the copy waits for a page
     const request = allocateResident(REQUEST_BYTES);
     const reply = new Uint8Array(REPLY_BYTES);
@@ -56,7 +50,7 @@ export class RequestServer {
    * @param length the request's length in bytes
    */
   serve(length: number): void {
-    this.noteRequest();
+    this.host.noteRequest();
     const { control } = this;
     control[ControlWord.outcome] = RequestOutcome.noReply; // `park` changes it
     const { transactions } = this.reads;
@@ -71,7 +65,7 @@ export class RequestServer {
 
   /** Wakes readers for which events have come, unless older readers may still come. */
   settle(): void {
-    if (this.recovery.isOver) this.tree.bus.settleSome();
+    if (this.recovery.isOver) this.host.tree.bus.settleSome();
   }
 
   /**
@@ -79,10 +73,11 @@ export class RequestServer {
    * has no branch for it. If the code of the trace is not loaded yet, it begins later.
    */
   trace(): void {
-    const line = this.requestTrace();
+    const { tree, trace } = this.host;
+    const line = trace.requests;
     const tracing = this.#tracing;
     if (line !== null && tracing === null) void this.loadTracing();
-    const { tree, reads } = this;
+    const { reads } = this;
     if (line === null || tracing === null) this.#report(reads, null);
     else {
       const tracer = tracing.requestTracer(line, (parent, name) =>
@@ -94,14 +89,14 @@ export class RequestServer {
 
   #report(port: ReplyPort, tracer: RequestTracer | null): void {
     this.session.traceTo(tracer);
-    this.tree.attach(port, () => (this.control[ControlWord.settle] = SettleState.pending));
+    this.host.tree.attach(port, () => (this.control[ControlWord.settle] = SettleState.pending));
   }
 
   /** Loads the code of the trace, and begins a trace that waits for it. */
   async loadTracing(): Promise<void> {
     if (this.#tracing !== null) return;
     this.#tracing = await import('./traced-port.js');
-    if (this.requestTrace() !== null) this.trace();
+    if (this.host.trace.requests !== null) this.trace();
   }
 
   /**
@@ -110,7 +105,7 @@ export class RequestServer {
    */
   warnRefused(errno: number, isParked: boolean): void {
     const operation = isParked ? 'FUSE_READ' : this.session.current;
-    this.logger.warn(
+    this.host.logger.warn(
       errno === Errno.ENOMSG
         ? `${operation}: its handler returned no reply, so the daemon answers EIO (report this bug)`
         : `${operation}: the kernel rejected the reply: ${errnoName(errno)}`,

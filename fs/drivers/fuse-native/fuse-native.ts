@@ -18,9 +18,7 @@ import { FailedCallError, UserError } from '../../shared/errors.js';
 import { type Connection, NO_CONNECTION, connectionAt } from '../../shared/kernel/connection.js';
 import { readRequestTimeouts } from '../../shared/kernel/request-timeout.js';
 import type { Logger } from '../../shared/log/logger.js';
-import type { Trace } from '../../shared/log/trace.js';
-import type { Tree } from '../../tree/tree.js';
-import type { Driver } from '../driver.js';
+import type { Driver, DriverHost } from '../driver.js';
 import { MOUNT_REMEDY, mountLimits, refuseWithoutFusermount } from '../common/mount-fuse.js';
 import { inTime } from '../../shared/in-time.js';
 import { INIT_TIMEOUT_MS, clearMountPoint, detachOrTell, noInit } from '../common/mount-point.js';
@@ -28,7 +26,7 @@ import { ENDLESS, readLife, warnOfLife } from '../common/read-life.js';
 import { type AskedRead, BlockedReads, MOST_PARKED } from './blocked-reads.js';
 import { BufferSink } from './buffer-sink.js';
 import { connections, isConnection, refuseWithoutFuse } from './device.js';
-import type { SessionEnds } from './libfuse-mount.js';
+import type { SessionHost } from './libfuse-mount.js';
 import { LibfuseSession } from './libfuse-session.js';
 import { LockWatch } from './lock-waits.js';
 import { OpenFiles } from './open-files.js';
@@ -46,9 +44,10 @@ const LIMITS =
   `at most ${MOST_PARKED} blocked reads (docs/drivers.md lists all limits)`;
 
 /** The driver `fuse-native`. */
-export class FuseNative implements Driver, SessionEnds {
+export class FuseNative implements Driver, SessionHost {
   readonly calls: PathCalls;
   readonly files: OpenFiles;
+  readonly logger: Logger;
   /** Whether libfuse mounts by fusermount, because this process may not call mount(2). */
   readonly #isOfUser = process.geteuid?.() !== 0;
   readonly isShared = !this.#isOfUser || permitsAllowOther() === true;
@@ -67,13 +66,9 @@ export class FuseNative implements Driver, SessionEnds {
   #interrupts: ReadableWatch | null = null;
   #isSettling = false;
 
-  /** @param noteRequest called for each request before the driver serves it */
-  constructor(
-    private readonly tree: Tree,
-    readonly logger: Logger,
-    private readonly trace: Trace,
-    private readonly noteRequest: () => void,
-  ) {
+  constructor(private readonly host: DriverHost) {
+    const { tree } = host;
+    this.logger = host.logger;
     this.files = new OpenFiles(tree);
     this.calls = new PathCalls(tree, this.files);
     this.#reads = new BlockedReads(tree.ledger);
@@ -107,7 +102,7 @@ export class FuseNative implements Driver, SessionEnds {
     if (this.#isOfUser) refuseWithoutFusermount(path);
     this.#catchInterrupts();
     const session = new LibfuseSession(path, this);
-    this.trace.watch(() => session.traceTo(this.trace.requests));
+    this.host.trace.watch(() => session.traceTo(this.host.trace.requests));
     const before = new Set(connections());
     this.#session = session;
     try {
@@ -139,7 +134,7 @@ export class FuseNative implements Driver, SessionEnds {
     if (session === null) return;
     this.#session = null;
     this.#ending = true;
-    this.tree.end();
+    this.host.tree.end();
     detachOrTell(this.#connection, this.logger);
     if (this.#looking !== null) clearInterval(this.#looking);
     this.#interrupts?.close();
@@ -157,16 +152,16 @@ export class FuseNative implements Driver, SessionEnds {
     this.#isSettling = true;
     setImmediate(() => {
       this.#isSettling = false;
-      this.tree.bus.settleSome();
+      this.host.tree.bus.settleSome();
     });
   }
 
-  // ---- SessionEnds
+  // ---- SessionHost
 
   /** Drains the deaths, before the driver looks at a call. */
   drain(): void {
-    this.noteRequest();
-    this.tree.owners.drain();
+    this.host.noteRequest();
+    this.host.tree.owners.drain();
   }
 
   /**

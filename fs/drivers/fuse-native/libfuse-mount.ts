@@ -13,7 +13,7 @@ import { Fuse, OPERATIONS, addon, libfuseOptions } from './package.js';
 import type { PathCalls } from './path-calls.js';
 
 /** The driver, as far as a session needs it. */
-export interface SessionEnds {
+export interface SessionHost {
   readonly calls: PathCalls;
   readonly files: OpenFiles;
   readonly logger: Logger;
@@ -41,7 +41,7 @@ export class LibfuseMount extends Fuse {
   /** @param path the mount point, at most LONGEST_PATH_BYTES */
   constructor(
     path: string,
-    protected readonly ends: SessionEnds,
+    protected readonly host: SessionHost,
   ) {
     super(path, Object.fromEntries(OPERATIONS.map((name) => [name, true])), { timeout: false });
     for (const operation of [addon.op_read, addon.op_rmdir]) {
@@ -81,7 +81,7 @@ export class LibfuseMount extends Fuse {
 
   /** Returns the options for libfuse, in the place of fuse-native's. */
   override _fuseOptions(): string {
-    return libfuseOptions(this.ends.isShared);
+    return libfuseOptions(this.host.isShared);
   }
 
   /**
@@ -107,7 +107,7 @@ export class LibfuseMount extends Fuse {
    */
   #reason(path: unknown): string | undefined {
     return this.#why === NOT_FOUND && typeof path === 'string'
-      ? this.ends.calls.paths.whyNotFound(path)
+      ? this.host.calls.paths.whyNotFound(path)
       : this.#why;
   }
 
@@ -122,7 +122,7 @@ export class LibfuseMount extends Fuse {
   ): void {
     let result: number;
     try {
-      this.ends.drain();
+      this.host.drain();
       result = work() ?? 0;
     } catch (error) {
       result = -this.#failed(name, path, error);
@@ -137,14 +137,14 @@ export class LibfuseMount extends Fuse {
    */
   #failed(name: string, path: string, error: unknown): number {
     if (!(error instanceof FsError)) {
-      this.ends.logger.error(`${name} of ${path}`, error);
+      this.host.logger.error(`${name} of ${path}`, error);
       this.#why = `internal error: ${String(error)}`;
       return Errno.EIO;
     }
     this.#why = error.why;
     // With devfuse this mkdir(2) may succeed, so the log says why it fails here.
     if (name === 'mkdir' && error.errno === Errno.EPERM)
-      this.ends.logger.warn(`mkdir: ${errnoName(error.errno)}: ${error.why}`);
+      this.host.logger.warn(`mkdir: ${errnoName(error.errno)}: ${error.why}`);
     return error.errno;
   }
 }

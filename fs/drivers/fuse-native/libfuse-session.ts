@@ -21,7 +21,7 @@ export class LibfuseSession extends LibfuseMount {
       'statfs',
       path,
       (result) => signal(result, fields),
-      () => fields.set(this.ends.calls.statfs()),
+      () => fields.set(this.host.calls.statfs()),
     );
   }
 
@@ -31,7 +31,7 @@ export class LibfuseSession extends LibfuseMount {
       'getattr',
       path,
       (result) => signal(result, stat),
-      () => fillStat(stat, this.ends.calls.getattr(path)),
+      () => fillStat(stat, this.host.calls.getattr(path)),
     );
   }
 
@@ -41,7 +41,7 @@ export class LibfuseSession extends LibfuseMount {
       'fgetattr',
       path,
       (result) => signal(result, stat),
-      () => fillStat(stat, this.ends.files.fgetattr(fh)),
+      () => fillStat(stat, this.host.files.fgetattr(fh)),
     );
   }
 
@@ -62,44 +62,44 @@ export class LibfuseSession extends LibfuseMount {
       'readdir',
       path,
       (result) => signal(result, names, stats),
-      () => this.ends.calls.readdir(path, listing),
+      () => this.host.calls.readdir(path, listing),
     );
   }
 
   _op_truncate(signal: Signal, path: string, sizeLow: number, sizeHigh: number): void {
     this.serve('truncate', path, signal, () =>
-      this.ends.calls.truncate(path, joined(sizeLow, sizeHigh)),
+      this.host.calls.truncate(path, joined(sizeLow, sizeHigh)),
     );
   }
 
   _op_ftruncate(signal: Signal, path: string, fh: number, sizeLow: number, sizeHigh: number): void {
     this.serve('ftruncate', path, signal, () =>
-      this.ends.files.ftruncate(fh, joined(sizeLow, sizeHigh)),
+      this.host.files.ftruncate(fh, joined(sizeLow, sizeHigh)),
     );
   }
 
   /** fuse-native passes the access time twice, and does not pass the modification time. */
   _op_utimens(signal: Signal, path: string, atimeLow: number, atimeHigh: number): void {
     const ms = joined(atimeLow, atimeHigh);
-    this.serve('utimens', path, signal, () => this.ends.calls.utimens(path, ms, ms));
+    this.serve('utimens', path, signal, () => this.host.calls.utimens(path, ms, ms));
   }
 
   _op_readlink(signal: Signal, path: string): void {
     let target = '';
-    const work = (): void => void (target = this.ends.calls.readlink(path));
+    const work = (): void => void (target = this.host.calls.readlink(path));
     this.serve('readlink', path, (result) => signal(result, target), work);
   }
 
   _op_chown(signal: Signal, path: string, uid: number, gid: number): void {
-    this.serve('chown', path, signal, () => this.ends.calls.chown(path, uid, gid));
+    this.serve('chown', path, signal, () => this.host.calls.chown(path, uid, gid));
   }
 
   _op_chmod(signal: Signal, path: string, mode: number): void {
-    this.serve('chmod', path, signal, () => this.ends.calls.chmod(path, mode));
+    this.serve('chmod', path, signal, () => this.host.calls.chmod(path, mode));
   }
 
   _op_mknod(signal: Signal, path: string, mode: number): void {
-    this.serve('mknod', path, signal, () => this.ends.calls.mknod(path, mode));
+    this.serve('mknod', path, signal, () => this.host.calls.mknod(path, mode));
   }
 
   _op_setxattr(
@@ -112,30 +112,30 @@ export class LibfuseSession extends LibfuseMount {
   ): void {
     const done = (result: number): void => signal(result, value.buffer);
     this.serve('setxattr', path, done, () =>
-      this.ends.calls.setxattr(path, name, value.toString('latin1'), flags),
+      this.host.calls.setxattr(path, name, value.toString('latin1'), flags),
     );
   }
 
   _op_getxattr(signal: Signal, path: string, name: string, room: Buffer): void {
     const done = (result: number): void => signal(result, room.buffer);
-    this.serve('getxattr', path, done, () => sized(room, this.ends.calls.getxattr(path, name)));
+    this.serve('getxattr', path, done, () => sized(room, this.host.calls.getxattr(path, name)));
   }
 
   _op_listxattr(signal: Signal, path: string, room: Buffer): void {
     const done = (result: number): void => signal(result, room.buffer);
-    this.serve('listxattr', path, done, () => sized(room, this.ends.calls.listxattr(path)));
+    this.serve('listxattr', path, done, () => sized(room, this.host.calls.listxattr(path)));
   }
 
   _op_removexattr(signal: Signal, path: string, name: string): void {
-    this.serve('removexattr', path, signal, () => this.ends.calls.removexattr(path, name));
+    this.serve('removexattr', path, signal, () => this.host.calls.removexattr(path, name));
   }
 
   _op_open(signal: Signal, path: string, flags: number): void {
-    this.#open('open', signal, path, () => this.ends.calls.open(path, flags));
+    this.#open('open', signal, path, () => this.host.calls.open(path, flags));
   }
 
   _op_create(signal: Signal, path: string, mode: number): void {
-    this.#open('create', signal, path, () => this.ends.calls.create(path, mode));
+    this.#open('create', signal, path, () => this.host.calls.create(path, mode));
   }
 
   #open(name: string, signal: Signal, path: string, work: () => number): void {
@@ -162,7 +162,7 @@ export class LibfuseSession extends LibfuseMount {
     const read = { fh, offset: joined(offsetLow, offsetHigh), bytes, thread, done };
     let isKept = false;
     const work = (): number => {
-      const count = this.ends.read(read);
+      const count = this.host.read(read);
       isKept = count === undefined;
       return count ?? 0;
     };
@@ -180,43 +180,43 @@ export class LibfuseSession extends LibfuseMount {
   ): void {
     const done = (result: number): void => signal(result, 0, bytes.buffer);
     this.serve('write', path, done, () =>
-      this.ends.files.write(fh, bytes, length, joined(offsetLow, offsetHigh)),
+      this.host.files.write(fh, bytes, length, joined(offsetLow, offsetHigh)),
     );
   }
 
   _op_fsync(signal: Signal, path: string, _datasync: number, fh: number): void {
-    this.serve('fsync', path, signal, () => this.ends.files.fsync(fh));
+    this.serve('fsync', path, signal, () => this.host.files.fsync(fh));
   }
 
   _op_fsyncdir(signal: Signal, path: string): void {
-    this.serve('fsyncdir', path, signal, () => this.ends.calls.fsyncdir(path));
+    this.serve('fsyncdir', path, signal, () => this.host.calls.fsyncdir(path));
   }
 
   _op_release(signal: Signal, path: string, fh: number): void {
-    this.serve('release', path, signal, () => this.ends.files.release(fh));
+    this.serve('release', path, signal, () => this.host.files.release(fh));
   }
 
   _op_unlink(signal: Signal, path: string): void {
-    this.serve('unlink', path, signal, () => this.ends.calls.unlink(path));
+    this.serve('unlink', path, signal, () => this.host.calls.unlink(path));
   }
 
   _op_rename(signal: Signal, path: string, newPath: string): void {
-    this.serve('rename', path, signal, () => this.ends.calls.rename(path, newPath));
+    this.serve('rename', path, signal, () => this.host.calls.rename(path, newPath));
   }
 
   _op_link(signal: Signal, path: string, newPath: string): void {
-    this.serve('link', path, signal, () => this.ends.calls.link(path, newPath));
+    this.serve('link', path, signal, () => this.host.calls.link(path, newPath));
   }
 
   _op_symlink(signal: Signal, target: string, path: string): void {
-    this.serve('symlink', path, signal, () => this.ends.calls.symlink(target, path));
+    this.serve('symlink', path, signal, () => this.host.calls.symlink(target, path));
   }
 
   _op_mkdir(signal: Signal, path: string, mode: number): void {
-    this.serve('mkdir', path, signal, () => this.ends.calls.mkdir(path, mode));
+    this.serve('mkdir', path, signal, () => this.host.calls.mkdir(path, mode));
   }
 
   _op_rmdir(signal: Signal, path: string): void {
-    this.serve('rmdir', path, signal, () => this.ends.calls.rmdir(path, this.waiting));
+    this.serve('rmdir', path, signal, () => this.host.calls.rmdir(path, this.waiting));
   }
 }

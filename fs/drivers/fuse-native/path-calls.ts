@@ -1,7 +1,7 @@
 /**
  * The operations of the tree by path, as libfuse's high-level interface calls them: without node
- * ids and without a caller. Each comment names the system call
- * that causes the call, and the errors that the call throws as an FsError.
+ * ids and without a caller. Each comment names the system call that causes the call, and the errors
+ * that the call throws as an FsError.
  *
  * fuse-native does not pass the caller on. So a new file belongs to its directory's user, not to
  * the process that makes it. The kernel checks permissions before (default_permissions).

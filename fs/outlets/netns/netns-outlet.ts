@@ -10,10 +10,9 @@
 import type { Bus } from '../../bus/bus.js';
 import type { Event } from '../../bus/event.js';
 import { UsageError, UserError } from '../../shared/errors.js';
-import type { Keeper } from '../../shared/kernel/keeper.js';
 import type { Logger } from '../../shared/log/logger.js';
 import { type StatusLines, netnsText } from '../../shared/status-lines.js';
-import { NO_TRACE, type Trace } from '../../shared/log/trace.js';
+import { NO_TRACE } from '../../shared/log/trace.js';
 import {
   Filter,
   FilterError,
@@ -22,7 +21,7 @@ import {
 } from '../../uevent/filter/filter.js';
 import { MAX_EVENT_BYTES } from '../../uevent/text.js';
 import { writeLines } from '../libudev-writer.js';
-import type { Outlet } from '../outlet.js';
+import type { Outlet, OutletHost } from '../outlet.js';
 import { Namespace } from './namespace.js';
 
 /** A network namespace that gets events. */
@@ -39,6 +38,7 @@ const SEQNUM_LINE = '\nSEQNUM=';
 
 /** Sends the kernel's events into network namespaces. */
 export class NetnsOutlet implements Outlet {
+  readonly #bus: Bus;
   readonly #namespaces: Namespace[] = [];
   readonly #memory = new Uint8Array(MEMORY_BYTES);
   /** The bytes of the batch in the memory. */
@@ -49,8 +49,6 @@ export class NetnsOutlet implements Outlet {
   /**
    * Opens all namespaces, or none.
    *
-   * @param limits the bounds of a filter
-   * @param keeper keeps the processes whose namespaces they are for the next daemon
    * @param leaveOut called with the error of a namespace that can't be opened. Throws it if the
    *   daemon must not serve without the namespace
    * @throws UserError if a path names no network namespace, or one that another path names too
@@ -58,14 +56,12 @@ export class NetnsOutlet implements Outlet {
    */
   constructor(
     places: readonly NetnsPlace[],
-    private readonly bus: Bus,
-    limits: FilterLimits,
-    logger: Logger,
-    trace: Trace,
-    keeper: Keeper,
+    { bus, filters, logger, trace, keeper }: OutletHost,
     leaveOut: (error: unknown) => void,
   ) {
+    this.#bus = bus;
     this.#kernel = bus.counted.kernel;
+    const limits = filters.filterLimits;
     for (const { path, filter } of places) {
       try {
         this.#add(new Namespace(path, parse(path, filter, limits), logger, trace, keeper));
@@ -105,7 +101,7 @@ export class NetnsOutlet implements Outlet {
   /** Adds a kernel's event to the batch of each namespace whose filter matches. */
   take(event: Event): void {
     // The bus counts an event before it hands it on: an equal count means another source.
-    const { kernel } = this.bus.counted;
+    const { kernel } = this.#bus.counted;
     if (kernel === this.#kernel) return;
     this.#kernel = kernel;
     let start = -1;

@@ -16,16 +16,13 @@ import { closeSync } from 'node:fs';
 import { PeerWord, Readiness, ReadyWord, acceptSeqpacket, receiveSeqpacket } from '#native';
 import { Cursor } from '../../bus/readers/cursor.js';
 import type { Event } from '../../bus/event.js';
-import type { Log } from '../../bus/log.js';
 import { Errno, FsError, errnoText, isSystemError } from '../../shared/errors.js';
 import { quoted } from '../../shared/escape.js';
-import type { Logger } from '../../shared/log/logger.js';
 import { type StatusLines, subscriberText } from '../../shared/status-lines.js';
-import { NO_TRACE, type Trace } from '../../shared/log/trace.js';
-import { EVERYTHING, type FilterHost, parse } from '../../tree/filter-charge.js';
+import { EVERYTHING, parse } from '../../tree/filter-charge.js';
 import type { Filter } from '../../uevent/filter/filter.js';
 import type { Listener } from '../listener.js';
-import type { Outlet } from '../outlet.js';
+import type { Outlet, OutletHost } from '../outlet.js';
 import { errorAnswer, filterAnswer } from './answers.js';
 import { type Peer, SocketClient } from './clients.js';
 import { type Connections, type Deliver, Delivery } from './delivery.js';
@@ -69,24 +66,20 @@ export class SocketOutlet implements Outlet, Connections {
    * @param key the prefix of its keys in `.status`
    * @param listener the socket; the outlet closes it
    * @param deliver the addon's function that sends events
-   * @param log the log that the clients' cursors read
-   * @param host limits and charges for the filters that clients send
    */
   constructor(
     private readonly key: 'SOCKET' | 'FDSOCKET',
     private readonly listener: Listener,
     deliver: Deliver,
-    log: Log,
-    private readonly host: FilterHost,
-    private readonly logger: Logger,
-    private readonly trace: Trace = NO_TRACE,
+    private readonly host: OutletHost,
   ) {
+    const { bus, filters, logger } = host;
     this.#shortage = new Shortage(listener.path, logger, () => {
       this.#readiness.change(listener.fd, LISTENER, Epoll.in); // accepts connections again
       this.#delivery.retry();
     });
-    this.#groups = new SocketGroups(log, host);
-    this.#delivery = new Delivery(deliver, log, this.#groups, this, this.#shortage);
+    this.#groups = new SocketGroups(bus.log, filters);
+    this.#delivery = new Delivery(deliver, bus.log, this.#groups, this, this.#shortage);
     this.#readiness = new Readiness({
       ready: this.#ready,
       onReady: (count) => this.#onReady(count),
@@ -133,13 +126,13 @@ export class SocketOutlet implements Outlet, Connections {
   /** Traces that a client's socket is full. */
   isFull(client: SocketClient): void {
     const name = this.#nameOf(client);
-    this.trace.outlets?.(`${name}: its socket is full, ${client.pending} events are pending`);
+    this.host.trace.outlets?.(`${name}: its socket is full, ${client.pending} events are pending`);
   }
 
   /** Drops a client, and logs it unless the client has closed the connection. */
   dropAfter(client: SocketClient, errno: number): void {
     if (!ENDED.has(errno))
-      this.logger.warn(
+      this.host.logger.warn(
         `${this.listener.path}: dropped subscriber ${client.peer.pid}: ${errnoText(errno)}`,
       );
     this.#drop(client);
@@ -206,7 +199,7 @@ export class SocketOutlet implements Outlet, Connections {
     this.#clients.set(token, client);
     client.group.members++;
     const others = this.#ofUser.add(peer.uid);
-    this.trace.outlets?.(`${this.#nameOf(client)} connected`);
+    this.host.trace.outlets?.(`${this.#nameOf(client)} connected`);
     if (others >= MOST_OF_ONE_USER && peer.uid !== 0)
       return this.#refuse(client, `this user has ${others} connections already, the most allowed`);
     if (client.group.fresh) this.#delivery.push(client.group);
@@ -229,7 +222,7 @@ export class SocketOutlet implements Outlet, Connections {
     }
     try {
       const text = Buffer.from(this.#input.buffer, 0, length).toString('latin1');
-      this.#refilter(client, parse(text, this.host.filterLimits));
+      this.#refilter(client, parse(text, this.host.filters.filterLimits));
     } catch (error) {
       if (!(error instanceof FsError)) throw error;
       this.#refuse(client, error.why ?? error.message);
@@ -245,19 +238,19 @@ export class SocketOutlet implements Outlet, Connections {
     this.#groups.move(client, filter);
     client.cursor = new Cursor(client.group);
     client.notice = { bytes: filterAnswer(filter), isRecord: false };
-    this.trace.outlets?.(`${this.#nameOf(client)} set the filter ${quoted(filter.text)}`);
+    this.host.trace.outlets?.(`${this.#nameOf(client)} set the filter ${quoted(filter.text)}`);
     if (!this.#delivery.isStarved(client)) this.#delivery.serve(client);
   }
 
   #refuse(client: SocketClient, why: string): void {
     this.#refused++;
-    this.trace.outlets?.(`${this.#nameOf(client)} is refused: ${why}`);
+    this.host.trace.outlets?.(`${this.#nameOf(client)} is refused: ${why}`);
     this.#delivery.sendLast(client, errorAnswer(why));
     this.#drop(client);
   }
 
   #drop(client: SocketClient): void {
-    this.trace.outlets?.(
+    this.host.trace.outlets?.(
       `${this.#nameOf(client)} disconnected: ${client.pending} events were pending, ${client.lost} were lost`,
     );
     this.#groups.leave(client);

@@ -9,6 +9,8 @@ import { sendToAll } from '#native';
 import { Bus } from '../../../fs/bus/bus.js';
 import { FILTER_LIMITS } from '../../../fs/uevent/filter/filter.js';
 import { Log } from '../../../fs/bus/log.js';
+import { NO_KEEPER } from '../../../fs/shared/kernel/keeper.js';
+import { NO_TRACE } from '../../../fs/shared/log/trace.js';
 import { IdAllocator } from '../../../fs/shared/id-allocator.js';
 import { UeventText } from '../../../fs/uevent/text.js';
 import { Listener } from '../../../fs/outlets/listener.js';
@@ -45,15 +47,13 @@ class World {
       for (let i = 0; i < count; i++) failed.set([i, this.most], 2 * i);
       return count;
     };
-    const host = { ledger: new QuotaLedger(), filterLimits: FILTER_LIMITS };
-    this.outlet = new SocketOutlet(
-      'SOCKET',
-      new Listener(this.path, 0o600),
-      deliver,
-      this.bus.log,
-      host,
-      collecting(this.warnings),
-    );
+    this.outlet = new SocketOutlet('SOCKET', new Listener(this.path, 0o600), deliver, {
+      bus: this.bus,
+      filters: { ledger: new QuotaLedger(), filterLimits: FILTER_LIMITS },
+      logger: collecting(this.warnings),
+      trace: NO_TRACE,
+      keeper: NO_KEEPER,
+    });
     this.bus.attach(this.outlet);
     this.outlet.start();
     worlds.add(this);

@@ -11,11 +11,12 @@ import type { KeptInit } from './kept-init.js';
 /** The name under which the keeper has the descriptor of /dev/fuse. */
 export const KEPT_DEVICE = 'fuse';
 
-/** A mount that an earlier daemon has made. */
+/** A mount that one daemon makes and a later one takes over. */
 export interface AdoptedMount extends FuseMount {
   readonly connection: Connection;
   /** The negotiated minor version of the protocol. */
   readonly protocolMinor: number;
+  /** How long reads may block. */
   readonly readLife: ReadLife;
 }
 
@@ -39,20 +40,10 @@ export function adoptMount(keeper: Keeper, init: KeptInit): AdoptedMount | null 
   return { fd, isOfUser, isShared, protocolMinor, readLife, connection: { minor, identity } };
 }
 
-/**
- * Lets the next daemon take a mount over.
- *
- * @param protocolMinor the negotiated minor version of the protocol
- * @param readLife how long reads may block
- */
-export function keepMount(
-  keeper: Keeper,
-  init: KeptInit,
-  { fd, isOfUser, isShared }: FuseMount,
-  { minor: device, identity }: Connection,
-  protocolMinor: number,
-  readLife: ReadLife,
-): void {
+/** Lets the next daemon take a mount over, as {@link adoptMount} returns it. */
+export function keepMount(keeper: Keeper, init: KeptInit, mount: AdoptedMount): void {
+  const { fd, isOfUser, isShared, protocolMinor, readLife, connection } = mount;
+  const { minor: device, identity } = connection;
   init.write({ protocolMinor, device, identity, isOfUser, isShared, readLife });
   keeper.keep(KEPT_DEVICE, fd); // last: the next daemon needs the rest with it
 }
