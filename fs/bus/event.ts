@@ -57,13 +57,13 @@ export interface Holder {
 }
 
 /**
- * The line ends behind a text in the arena: the most that an event needs
- * (tree/written/written-event.ts).
+ * The most bytes behind a text: a line end, if the text lacks it, and the empty line that ends the
+ * record.
  */
-const ROOM_BEHIND = 2;
+export const TRAILER_BYTES = 2;
 
 /** The bytes of an event without text: two line ends. Never written to. */
-export const NO_TEXT = new Uint8Array(2).fill(LF);
+export const NO_TEXT = new Uint8Array(TRAILER_BYTES).fill(LF);
 
 /** An event, with counts of the links and open files that hold it. */
 export class Event implements Block {
@@ -233,8 +233,8 @@ export class Event implements Block {
     this.bytes = text;
     this.start = 0;
     this.length = text.length;
-    arena.resize(this, text.length + ROOM_BEHIND, text.length);
-    this.bytes.fill(LF, this.start + text.length, this.start + text.length + ROOM_BEHIND);
+    arena.resize(this, text.length + TRAILER_BYTES, text.length);
+    this.bytes.fill(LF, this.start + text.length, this.start + text.length + TRAILER_BYTES);
   }
 
   /**

@@ -22,8 +22,7 @@ const MOST_MS = 50;
 const FREED_BYTES = 8 * 1024 * 1024;
 /**
  * The other reason for a collection: since the last one the heap has grown by this much more than
- * the clients' holdings.
- * Requests leave garbage, which V8 collects only when it needs room.
+ * the clients' holdings. Requests leave garbage, which V8 collects only when it needs room.
  */
 const UNEXPLAINED_BYTES = 8 * 1024 * 1024;
 /** The assumed time of a full collection for each live MiB, until one has been measured. */

@@ -1,6 +1,6 @@
 /**
- * One FUSE connection. After INIT it finds the handler of each request, and makes
- * sure that each request gets exactly one reply, whatever the handler does.
+ * One FUSE connection. After INIT it finds the handler of each request, and makes sure that each
+ * request gets exactly one reply, whatever the handler does.
  *
  * The session is pure: it reads and writes memory, and a driver carries that memory to and from
  * /dev/fuse.

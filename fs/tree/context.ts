@@ -22,7 +22,7 @@ export interface TreeContext {
   /** The accounts of all users, of all groups and of the mount. */
   readonly ledger: QuotaLedger;
   readonly inotify: InotifyQueue;
-  /** Frees the memory of ended directories, in turns of 1 ms. */
+  /** Frees the memory of ended directories, in short turns. */
   readonly turns: Turns;
   readonly drainCheck: DrainCheck;
   /** Records the changes for a later daemon; null without a guardian. */

@@ -6,7 +6,7 @@ import type { Status, StatusKey } from '../../shared/status-lines.js';
 import { textOf } from '../terminal/output.js';
 import { type Finding, mendFor, mendOnMachine } from './finding.js';
 
-/** The receive buffer that the daemon asks for, in bytes (sources/kernel.ts). */
+/** The receive buffer that the daemon asks for, in bytes (fs/sources/uevent-source.ts). */
 const WANTED_BUFFER_BYTES = 128 * 1024 * 1024;
 
 /**

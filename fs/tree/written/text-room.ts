@@ -1,9 +1,6 @@
 /** The room in the arena for the text of a written event. */
+import { TRAILER_BYTES } from '../../bus/event.js';
 
-/**
- * Bytes after the text: a line end, if the text lacks it, and the empty line that ends the record.
- */
-export const TRAILER_BYTES = 2;
 /**
  * The spare room of a text is at most an eighth of its size and these bytes. An appended text needs
  * spare room, so that it is not moved at each write.

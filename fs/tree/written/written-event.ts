@@ -4,13 +4,22 @@
  */
 import type { Arena } from '../../bus/arena.js';
 import type { EventQuota } from '../../bus/quota.js';
-import { Event, type Holder, NOT_LOGGED, NO_TEXT, type Timestamp, now } from '../../bus/event.js';
+import {
+  Event,
+  type Holder,
+  NOT_LOGGED,
+  NO_TEXT,
+  TRAILER_BYTES,
+  type Timestamp,
+  now,
+} from '../../bus/event.js';
 import { MAX_EVENT_BYTES } from '../../uevent/text.js';
 import { Errno, FsError } from '../../shared/errors.js';
+import { PERMISSION_BITS } from '../nodes/attributes.js';
 import { type AttributeChanges, FileType } from '../nodes/node.js';
 import { WRITTEN_EVENT_BYTES } from '../prices.js';
 import { withoutSetIds } from './set-ids.js';
-import { TRAILER_BYTES, mostRoomFor, roomFor } from './text-room.js';
+import { mostRoomFor, roomFor } from './text-room.js';
 import { assertGrowthFits, makeRoomIn } from './growth.js';
 import { writtenFields } from './written-record.js';
 import { LF } from '../../shared/ascii.js';
@@ -62,7 +71,7 @@ export class WrittenEvent extends Event implements Recorded {
     private readonly recorder: Recorder | null = null,
   ) {
     super(name, ino, NOT_LOGGED, NO_TEXT, 0, 0, now());
-    this.mode = FileType.regular | (mode & 0o7777);
+    this.mode = FileType.regular | (mode & PERMISSION_BITS);
     this.accessed = this.time;
     this.changed = this.time;
     this.sourceId = uid;
@@ -223,7 +232,7 @@ export class WrittenEvent extends Event implements Recorded {
    */
   change(changes: AttributeChanges): void {
     if (changes.size !== undefined) this.truncate(changes.size);
-    if (changes.mode !== undefined) this.mode = FileType.regular | (changes.mode & 0o7777);
+    if (changes.mode !== undefined) this.mode = FileType.regular | (changes.mode & PERMISSION_BITS);
     this.uid = changes.uid ?? this.uid;
     this.gid = changes.gid ?? this.gid;
     this.accessed = changes.atime ?? this.accessed;

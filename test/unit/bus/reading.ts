@@ -62,7 +62,8 @@ export class Reader {
   /**
    * Checks one read: first the rest of a record, then whole records as long as they fit. Only the
    * first may be cut.
-   * `next` returns the records one by one; a record is taken if any of it was put.
+   *
+   * @param next returns the records one by one; a record is taken if any of it was put
    */
   check(room: number, output: string, next: Next): void {
     let expected = this.rest.slice(0, room);
