@@ -11,6 +11,7 @@
         'native/addon/callback.cc',
         'native/addon/device/device_transport.cc',
         'native/addon/device/fair_queue.cc',
+        'native/addon/device/openers.cc',
         'native/addon/device/reply_batch.cc',
         'native/addon/event_loop/poll_handle.cc',
         'native/addon/event_loop/readable_watch.cc',

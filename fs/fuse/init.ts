@@ -15,7 +15,15 @@ import type { Reply } from './reply.js';
 import { type Request, ShortRequest } from './request.js';
 import { MAX_PAGES, MAX_WRITE_BYTES } from './sizes.js';
 
-const MAX_BACKGROUND = 64;
+/**
+ * The most RELEASEs that the kernel sends before the first of them is answered. The others wait
+ * apart from its queue, and requests that were made after them overtake them. So there is room for
+ * two processes that end with a thousand open files each. The users take turns
+ * (native/addon/device/fair_queue.h).
+ */
+const MAX_BACKGROUND = 2048;
+/** The same with io_uring, where users take no turns: their closes would delay all others. */
+const MAX_BACKGROUND_OF_RING = 64;
 
 /**
  * The INIT flags that the daemon requests if the kernel offers them. It never requests
@@ -142,7 +150,9 @@ export class Init {
     reply.u32(maxReadahead);
     reply.u32((flags & WANTED_FLAGS) | (flags2 === 0 ? 0 : bit(InitFlag.FUSE_INIT_EXT)));
     // u16 max_background, u16 congestion_threshold
-    reply.u32(MAX_BACKGROUND | (((MAX_BACKGROUND * 3) / 4) << 16));
+    const isRing = (flags2 & FUSE_OVER_IO_URING) !== 0;
+    const background = isRing ? MAX_BACKGROUND_OF_RING : MAX_BACKGROUND;
+    reply.u32(background | (((background * 3) / 4) << 16));
     reply.u32(MAX_WRITE_BYTES);
     reply.u32(1); // time_gran: nanoseconds
     reply.u32(MAX_PAGES); // u16 max_pages, u16 map_alignment

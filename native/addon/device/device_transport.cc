@@ -63,12 +63,9 @@ ssize_t DeviceTransport::receiveInTurn(uint8_t* to, size_t room) {
     ssize_t length = readRequest(to, room);
     if (length < 0) return length;
     if (length == 0) break;
-    // Most barriers cost little, and others' requests may be behind them
-    bool isBarrier = FairQueue::isBarrier(*reinterpret_cast<const fuse_in_header*>(to));
-    if (isBarrier && ++barriersInARow_ <= kMostBarriersInARow) return length;
+    if (ahead_.isUrgent(to, nowNs_)) return length;
     ahead_.add(to, static_cast<size_t>(length));
   }
-  barriersInARow_ = 0;
   if (looks) {
     bool areSeveral = ahead_.users() > 1 || nowNs_ < sharedUntilNs_;
     nextLookNs_ = nowNs_ + (areSeveral ? kLookNs : kLookForOthersNs);

@@ -53,6 +53,10 @@ class DeviceTransport final : public Transport {
   void callAgainIfAhead();
   /** Fails all requests that were read ahead. Async-signal-safe outside of `receive`. */
   void failAhead(int error);
+  /** Notes the user of a file that a reply opens: see FairQueue. */
+  void noteOpener(const fuse_in_header& request, const iovec& reply) {
+    ahead_.noteOpener(request, reply);
+  }
   /** Drops the requests that were read ahead: the kernel sends them again. */
   void dropAhead() { ahead_.clear(); }
   /** Drops the requests that `failAhead` has failed. */
@@ -116,9 +120,6 @@ class DeviceTransport final : public Transport {
   /** The time for which several users count as such after they have taken turns. */
   static constexpr uint64_t kSharedNs = 20'000'000;
 
-  /** The most barriers that are served before a user has a turn. */
-  static constexpr uint32_t kMostBarriersInARow = 8;
-
   /** Returns whether the kernel's queue has not been empty for long. */
   bool isBusyForLong() {
     if (keepsOrder_) return false;
@@ -163,7 +164,6 @@ class DeviceTransport final : public Transport {
   uint64_t busySinceNs_ = 0;
   /** The requests that were read ahead. */
   FairQueue ahead_;
-  uint32_t barriersInARow_ = 0;
   /** When `receive` was called last. */
   uint64_t nowNs_ = 0;
   /** No earlier does this transport look for requests of others. */

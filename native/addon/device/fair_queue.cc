@@ -1,5 +1,7 @@
 #include "device/fair_queue.h"
 
+#include <fcntl.h>
+
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -11,7 +13,22 @@
 namespace eventfs {
 
 // Linux 6.9 and newer; older headers lack it
-static constexpr uint64_t kResent = uint64_t{1} << 63;  // FUSE_UNIQUE_RESEND
+static constexpr uint64_t kResentBit = uint64_t{1} << 63;  // FUSE_UNIQUE_RESEND
+
+static const fuse_in_header& headerOf(const uint8_t* bytes) {
+  return *reinterpret_cast<const fuse_in_header*>(bytes);
+}
+
+static const fuse_release_in& releaseOf(const fuse_in_header& header) {
+  return *reinterpret_cast<const fuse_release_in*>(&header + 1);
+}
+
+static bool isResent(const fuse_in_header& header) { return (header.unique & kResentBit) != 0; }
+
+/** Returns whether a request closes a file that may have been written. */
+static bool isCloseOfWritten(const fuse_in_header& header) {
+  return header.opcode == FUSE_RELEASE && (releaseOf(header).flags & O_ACCMODE) != O_RDONLY;
+}
 
 FairQueue::~FairQueue() {
   clear();
@@ -22,20 +39,35 @@ FairQueue::~FairQueue() {
   }
 }
 
-bool FairQueue::isBarrier(const fuse_in_header& request) {
-  return isRelease(request.opcode) || (request.unique & kResent) != 0;
+bool FairQueue::isUrgent(const uint8_t* bytes, uint64_t nowNs) {
+  const fuse_in_header& header = headerOf(bytes);
+  if (isResent(header)) return ++resentInARow_ <= kMostResentInARow;
+  if (!isCloseOfWritten(header)) return false;
+  uint64_t opener = userOf(bytes);
+  auto user = users_.find(opener);
+  if (user != users_.end() && user->second.closes > 0) return false;
+  if (nowNs - closesSinceNs_ >= kWindowNs) {
+    closes_.clear();
+    closesSinceNs_ = nowNs;
+  }
+  uint32_t& closes = closes_[opener];
+  if (closes == kMostCloses) return false;
+  ++closes;
+  return true;
 }
 
 /**
- * Returns the user in whose order a request belongs. An INTERRUPT comes after its target: before
- * it, the signal would be lost.
+ * Returns the user in whose order a request belongs. A RELEASE belongs to the user that has opened
+ * the file. An INTERRUPT comes after its target: before it, the signal would be lost.
  */
-uint64_t FairQueue::userOf(const uint8_t* bytes) {
-  const auto& header = *reinterpret_cast<const fuse_in_header*>(bytes);
-  if (isBarrier(header)) return kBarrier;
+uint64_t FairQueue::userOf(const uint8_t* bytes) const {
+  const fuse_in_header& header = headerOf(bytes);
+  if (isResent(header)) return kResent;
+  if (isForget(header.opcode)) return kForgets;
+  if (isRelease(header.opcode)) return openers_.of(releaseOf(header).fh);
   if (header.opcode != FUSE_INTERRUPT) return header.uid;
   uint64_t target = reinterpret_cast<const fuse_interrupt_in*>(&header + 1)->unique;
-  for (const Copy* copy = bucketOf(target); copy != nullptr; copy = copy->nextInBucket) {
+  for (const Copy* copy = buckets_[bucketOf(target)]; copy != nullptr; copy = copy->nextInBucket) {
     if (copy->header().unique == target) return copy->user;
   }
   return kInterrupts;
@@ -43,7 +75,7 @@ uint64_t FairQueue::userOf(const uint8_t* bytes) {
 
 /** Takes a request out of its bucket. */
 void FairQueue::forget(const Copy* copy) {
-  Copy** place = &bucketOf(copy->header().unique);
+  Copy** place = &buckets_[bucketOf(copy->header().unique)];
   while (*place != copy) place = &(*place)->nextInBucket;
   *place = copy->nextInBucket;
 }
@@ -57,27 +89,30 @@ void FairQueue::add(const uint8_t* bytes, size_t length) {
 }
 
 void FairQueue::append(Copy* copy) {
-  Copy*& bucket = bucketOf(copy->header().unique);
+  Copy*& bucket = buckets_[bucketOf(copy->header().unique)];
   copy->nextInBucket = bucket;
   bucket = copy;
   User& user = users_[copy->user];
   if (user.first == nullptr) {
-    user = {copy, copy};
+    user = {copy, copy, 0};
     turns_.push_back(&user);
   } else {
     user.last->next = copy;
     user.last = copy;
   }
-  if (copy->user == kBarrier) hasBarrier_ = true;
+  if (isCloseOfWritten(copy->header())) ++user.closes;
+  if (copy->user == kResent) hasResent_ = true;
   bytes_ += memoryOf(copy->length);
 }
 
 ssize_t FairQueue::take(uint8_t* to) {
+  resentInARow_ = 0;
   if (isEmpty()) return 0;
   User* user = turns_.front();
   turns_.pop_front();
   Copy* copy = user->first;
-  if (copy->user == kBarrier) hasBarrier_ = false;
+  if (copy->user == kResent) hasResent_ = false;
+  if (isCloseOfWritten(copy->header())) --user->closes;
   user->first = copy->next;
   if (user->first != nullptr) turns_.push_back(user);
   else users_.erase(copy->user);
@@ -105,7 +140,7 @@ void FairQueue::dropIf(const Test& isDropped) {
   users_.clear();
   memset(buckets_, 0, sizeof(buckets_));
   bytes_ = 0;
-  hasBarrier_ = false;
+  hasResent_ = false;
   for (Copy* copy : lists) {
     while (copy != nullptr) {
       Copy* next = std::exchange(copy->next, nullptr);

@@ -8,6 +8,8 @@
 #include <deque>
 #include <unordered_map>
 
+#include "device/openers.h"
+
 namespace eventfs {
 
 /**
@@ -15,7 +17,8 @@ namespace eventfs {
  * each, so that a user with thousands of requests delays another user by one of them.
  *
  * The order of one user's requests stays as it was. Requests of different users may change places:
- * the callers of all of them wait at the same time, so none can tell.
+ * the callers of all of them wait at the same time, so none can tell. No caller waits for a RELEASE
+ * or a FORGET, so these have rules of their own: see `isUrgent` and `userOf`.
  */
 class FairQueue {
  public:
@@ -25,21 +28,32 @@ class FairQueue {
   ~FairQueue();
 
   /**
-   * Returns whether a request must be served before all that come after it:
-   * - No caller waits for a RELEASE: a process that has closed a file may tell others that it has.
-   * - A FORGET has no user.
-   * - Requests that the kernel sends again come before all others (FUSE_NOTIFY_RESEND).
+   * Notes the user of a file that a reply opens: see Openers.
+   * @param request the header of the request @param reply its first bytes
    */
-  static bool isBarrier(const fuse_in_header& request);
+  void noteOpener(const fuse_in_header& request, const iovec& reply) {
+    openers_.note(request, reply);
+  }
+
+  /**
+   * Returns whether a request must be served now, before any further one is read:
+   * - Requests that the kernel sends again come before all others (FUSE_NOTIFY_RESEND).
+   * - A process that has closed a file that it has written may tell others that the file is
+   *   complete. A user's closes beyond kMostCloses in a window wait for the user's turns, and so
+   *   do closes behind these: otherwise thousands of files that one process closes at its end
+   *   would delay everybody.
+   * If true, the request counts as served.
+   */
+  bool isUrgent(const uint8_t* bytes, uint64_t nowNs);
 
   bool isEmpty() const { return turns_.empty(); }
   /** Returns how many users have requests. */
   size_t users() const { return turns_.size(); }
   /**
    * Returns whether the queue takes one more request. The rest waits in the kernel: if the queue is
-   * full, or has a request that must be served before all that come after it.
+   * full, or has a request that the kernel has sent again.
    */
-  bool hasRoom() const { return !hasBarrier_ && bytes_ < kMostBytes; }
+  bool hasRoom() const { return !hasResent_ && bytes_ < kMostBytes; }
   /** Adds a copy of a request of `length` bytes, which begins with a fuse_in_header. */
   void add(const uint8_t* bytes, size_t length);
   /**
@@ -81,12 +95,21 @@ class FairQueue {
   struct User {
     Copy* first = nullptr;
     Copy* last = nullptr;
+    /** How many of the requests close a file that may have been written. */
+    size_t closes = 0;
   };
 
   /** The INTERRUPTs of requests that were served already: the kernel names no user in them. */
   static constexpr uint64_t kInterrupts = UINT64_MAX;
-  /** The barrier, if there is one. */
-  static constexpr uint64_t kBarrier = UINT64_MAX - 1;
+  /** A request that the kernel has sent again, if there is one. */
+  static constexpr uint64_t kResent = UINT64_MAX - 1;
+  /** The FORGETs. They only lower counts, so that they may come late. */
+  static constexpr uint64_t kForgets = UINT64_MAX - 2;
+  /** The most requests sent again that are served before a user has a turn. */
+  static constexpr uint32_t kMostResentInARow = 8;
+  /** The most closes of one user that are served at once in a window: about 0.4 ms of work. */
+  static constexpr uint32_t kMostCloses = 32;
+  static constexpr uint64_t kWindowNs = 5'000'000;
   /** The most memory of the queue: 16,000 requests without data. */
   static constexpr size_t kMostBytes = size_t{8} << 20;
   /** The memory of a request without data: a longer name than NAME_MAX makes no request. */
@@ -100,9 +123,9 @@ class FairQueue {
   static size_t memoryOf(size_t length) {
     return length + sizeof(Copy) <= kCopyBytes ? kCopyBytes : length + sizeof(Copy);
   }
-  Copy*& bucketOf(uint64_t unique) { return buckets_[unique / 2 % kBuckets]; }
+  static size_t bucketOf(uint64_t unique) { return unique / 2 % kBuckets; }
   void forget(const Copy* copy);
-  uint64_t userOf(const uint8_t* bytes);
+  uint64_t userOf(const uint8_t* bytes) const;
   void append(Copy* copy);
   /** Drops each request for whose header `isDropped` returns true. */
   template <typename Test>
@@ -119,7 +142,12 @@ class FairQueue {
   Copy* free_ = nullptr;
   size_t freeCount_ = 0;
   size_t bytes_ = 0;
-  bool hasBarrier_ = false;
+  bool hasResent_ = false;
+  uint32_t resentInARow_ = 0;
+  Openers openers_;
+  /** How many closes of each user were served at once since `closesSinceNs_`. */
+  std::unordered_map<uint64_t, uint32_t> closes_;
+  uint64_t closesSinceNs_ = 0;
 };
 
 }  // namespace eventfs

@@ -211,6 +211,7 @@ bool ServeLoop::serveOne(AnyTransport& transport, const RequestHandler::Call& ca
   iovec parts[2];
   int count;
   if (outcome == RequestOutcome::replied && handler_.takeReply(parts, &count)) {
+    device_.noteOpener(*handler_.request(), parts[0]);
     transport.send(unique, parts, count);
   } else {
     onReplyRejected(unique, outcome == RequestOutcome::noReply ? ENOMSG : EINVAL);

@@ -26,6 +26,8 @@ const HANG_MS = 200;
 const QUEUED_MS = 30;
 /** More requests than the daemon serves without a turn of its event loop (kRequestsPerWakeUp). */
 const MANY = 140;
+/** More closes than those of one user that are served at once (kMostCloses in fair_queue.h). */
+const MANY_CLOSES = 900;
 
 const turns = suite('requests that wait');
 let daemon: Daemon;
@@ -118,23 +120,79 @@ turns('are interrupted by a signal after their turn', async () => {
   });
 });
 
+/** Opens a file many times. */
+async function openOften(calls: Calls, path: string, flags: number): Promise<void> {
+  const slots = Array.from({ length: MANY_CLOSES }, (_, slot) => slot);
+  for (const { errno } of await Promise.all(slots.map((slot) => calls.open(slot, path, flags))))
+    assert.is(errno, '');
+}
+
+/** Makes a process's directory, and in it an event that is being written. */
+async function beginEvent(writer: Calls): Promise<string> {
+  const directory = `${daemon.path}/${writer.pid}`;
+  assert.is((await writer.call('mkdir', directory, 0o755)).errno, '');
+  await writer.open(1, `${directory}/event`, constants.O_WRONLY | constants.O_CREAT);
+  await writer.call('write', 1, 'add@/x\nN=1\n');
+  return directory;
+}
+
+async function reader(uid: number, directory: string): Promise<Calls> {
+  const calls = await caller(uid);
+  await calls.open(1, `${directory}/.stream`, constants.O_RDONLY | constants.O_NONBLOCK);
+  return calls;
+}
+
 // A RELEASE has no user: its requests, and these of root, have one number.
 turns('come after the close of a file that their caller was told of', async () => {
   await withDaemon([], async () => {
     const [first, ...crowd] = await Promise.all([1, 2, 3, 4].map(() => caller(ROOT)));
-    const [writer, reader] = [await caller(OTHER), await caller(OTHER)];
-    const directory = `${daemon.path}/${writer.pid}`;
-    assert.is((await writer.call('mkdir', directory, 0o755)).errno, '');
-    await writer.open(1, `${directory}/event`, constants.O_WRONLY | constants.O_CREAT);
-    await writer.call('write', 1, 'add@/x\nN=1\n');
-    await reader.open(1, `${directory}/.stream`, constants.O_RDONLY | constants.O_NONBLOCK);
+    const writer = await caller(OTHER);
+    const directory = await beginEvent(writer);
+    const stream = await reader(OTHER, directory);
     await hang(first);
     const answers = await Promise.all(crowd.map((calls) => hang(calls)));
     await writer.call('close', 1);
-    const { errno, bytes } = await reader.call('read', 1, 4096);
+    const { errno, bytes } = await stream.call('read', 1, 4096);
     assert.is(errno, '');
     assert.match(bytes, 'N=1');
     for (const { answer } of answers) await answer;
+  });
+});
+
+for (const [does, flags] of [
+  ['read', constants.O_RDONLY],
+  ['written', constants.O_WRONLY],
+] as const) {
+  turns(`come after a close behind many closes of files that were ${does}`, async () => {
+    await withDaemon([], async () => {
+      const [first, crowd] = [await caller(ROOT), await caller(NOBODY)];
+      const writer = await caller(OTHER);
+      const directory = await beginEvent(writer);
+      const stream = await reader(ROOT, directory);
+      await openOften(crowd, `${await beginEvent(crowd)}/event`, flags);
+      await hang(first, 3 * HANG_MS);
+      await crowd.end();
+      await writer.call('close', 1);
+      const { errno, bytes } = await stream.call('read', 1, 4096);
+      assert.is(errno, '');
+      assert.match(bytes, 'N=1');
+    });
+  });
+}
+
+turns('come between the many closes of another user, and after their own', async () => {
+  await withDaemon([], async () => {
+    const [first, crowd] = [await caller(ROOT), await caller(NOBODY)];
+    const writer = await caller(NOBODY);
+    const directory = await beginEvent(writer);
+    const [other, own] = [await reader(ROOT, directory), await reader(NOBODY, directory)];
+    await openOften(crowd, `${directory}/event`, constants.O_WRONLY);
+    await writer.call('close', 1);
+    await hang(first, 3 * HANG_MS);
+    await crowd.end();
+    const { answer } = await begin(other, 'read', 1, 4096);
+    assert.match((await own.call('read', 1, 4096)).bytes, 'N=1');
+    assert.is((await answer).errno, 'EAGAIN', 'it waited for all the closes');
   });
 });
 

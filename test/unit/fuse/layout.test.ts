@@ -300,8 +300,8 @@ layout('of fuse_init_in and fuse_init_out: the negotiated values', () => {
       header.constants.FUSE_PARALLEL_DIROPS |
       header.constants.FUSE_ABORT_ERROR |
       header.constants.FUSE_MAX_PAGES,
-    max_background: 64,
-    congestion_threshold: 48,
+    max_background: 2048,
+    congestion_threshold: 1536,
     max_write: MAX_WRITE_BYTES,
     time_gran: 1,
     max_pages: 256,

@@ -169,14 +169,14 @@ session('reads the INIT of Linux 6.18 from its bytes', () => {
     0x00,
     0x64,
     0x40, // max_readahead 128 KiB, flags with INIT_EXT
-    0x40,
     0x00,
-    0x30,
+    0x08,
     0x00,
+    0x06,
     0x00,
     0x00,
     0x02,
-    0x00, // max_background 64, congestion_threshold 48, max_write 128 KiB
+    0x00, // max_background 2048, congestion_threshold 1536, max_write 128 KiB
     0x01,
     0x00,
     0x00,
