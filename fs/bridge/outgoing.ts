@@ -11,6 +11,7 @@ import { Pace } from './pace.js';
 import { History, MESSAGE_LIMITS, type Message } from './protocol/history.js';
 import { answerTopic, eventTopic, stateTopic } from './protocol/names.js';
 import { OwnSession } from './protocol/own-session.js';
+import { SaidState } from './protocol/said-state.js';
 import { type Question, stateText } from './protocol/state.js';
 import { type Unacknowledged, UnacknowledgedMessages } from './protocol/unacknowledged.js';
 import { Places } from './files/places.js';
@@ -31,8 +32,8 @@ export class Outgoing {
   readonly #unacknowledged = new UnacknowledgedMessages();
   /** The questions without an answer, by asker. */
   readonly #questions = new Map<string, Question>();
-  /** The state that was published last. */
-  #said = '';
+  /** This host's state at the broker. */
+  readonly #said = new SaidState();
   readonly #pace: Pace;
   /** Waits until the broker has the events up to a number. */
   #awaited: { readonly seq: number; readonly done: () => void } | null = null;
@@ -139,21 +140,23 @@ export class Outgoing {
     this.#history.rewind();
     this.#unacknowledged.clear();
     this.#questions.clear();
-    this.#said = '';
+    this.#said.reset();
     this.#pace.reset();
   }
 
   /** Publishes the state, if it is another than before. */
   say(connection: Connection, isAgain = false): void {
     const payload = this.state(true);
-    if (payload === this.#said && !isAgain) return;
-    this.#said = payload;
+    if (!this.#said.say(payload, isAgain)) return;
     const topic = stateTopic(this.options.host);
+    const taken = (): void => {
+      if (this.#said.taken()) this.say(connection, true);
+    };
     const refused = (code: number): void => {
-      if (isTemporary(code)) this.#said = '';
+      if (isTemporary(code)) this.#said.refused();
       else connection.refuse(topic, code);
     };
-    connection.publish({ topic, payload, retain: true }, () => undefined, refused);
+    connection.publish({ topic, payload, retain: true }, taken, refused);
   }
 
   /** Calls back once the broker has all events that have come so far. */
@@ -170,6 +173,7 @@ export class Outgoing {
 
   /** Publishes that this host is gone. */
   sayGoodbye(connection: Connection, done: () => void): void {
+    this.#said.end();
     const topic = stateTopic(this.options.host);
     connection.publish({ topic, payload: this.state(false), retain: true }, done);
   }

@@ -6,11 +6,15 @@
  */
 import type { Socket } from 'node:net';
 import type { IConnackPacket, IPublishPacket, Packet } from 'mqtt-packet';
+import { breachOf } from './packets/breaches.js';
 import type { Broker } from './broker.js';
+import { type BrokerBounds, boundsOf } from './broker-bounds.js';
+import { connectPacket } from './packets/connect-packet.js';
 import { CLOSED_AT_ONCE, failureText } from './failures.js';
 import { InFlight } from './in-flight.js';
 import type { ArrivedMessage, OutgoingMessage, Waiting, Will } from './messages.js';
-import { publishPacket } from './publish-packet.js';
+import { PacketReader } from './packets/packet-reader.js';
+import { publishPacket } from './packets/publish-packet.js';
 import { Reading } from './reading.js';
 import { reasonText } from './reasons.js';
 import { SignsOfLife } from './signs-of-life.js';
@@ -22,15 +26,12 @@ const VERSION = { protocolVersion: 5 } as const;
 const CONNECT_TIMEOUT_MS = 10_000;
 /** How long the broker may take to read the last packets, in ms. */
 const GOODBYE_MS = 2000;
-/** The most bytes that a packet of the broker may have. */
-const MOST_PACKET = 128 * 1024;
+/** From here on nothing is read until the broker reads. All messages in flight have 2 MiB. */
+const MOST_UNSENT = 4 * 1024 * 1024;
 /** How many messages may wait for the broker's acknowledgement. */
 const MOST_IN_FLIGHT = 32;
-/** Beyond it messages wait: a packet's number has 16 bits, and requests need numbers too. */
-const MOST_RECEIVED = 32_768;
-/** The least payload that a broker must take, and room for topic and properties. */
-const LEAST_PAYLOAD = 1024;
-const MOST_HEADER = 1024;
+/** How many packets may wait for their acknowledgements: their numbers have 16 bits. */
+const MOST_UNACKNOWLEDGED = 60_000;
 const NO_ANSWER = `no answer within ${CONNECT_TIMEOUT_MS / 1000} s (check the host and the port)`;
 const CLOSED = 'the broker has closed the connection';
 /** MQTT 5, 2.4: reason codes from here on are failures. */
@@ -71,54 +72,63 @@ export class Connection {
   readonly #inFlight = new InFlight();
   /** The messages that exceed what the broker takes at a time, in their order. */
   #waiting: Waiting[] = [];
-  #most = MOST_IN_FLIGHT;
-  /** How many messages may be in flight. */
-  #receiveMaximum = MOST_RECEIVED;
-  /** The most bytes of a payload that the broker takes. */
-  mostPayload = Infinity;
+  #bounds: BrokerBounds;
   #isOpen = false;
   #isEnded = false;
   readonly #life = new SignsOfLife();
-  #keepAliveMs: number;
-  /** How many bytes have come since the last whole packet. */
-  #unparsed = 0;
+  /** The acknowledgements of the messages of the present read. */
+  #acknowledgements: number[] = [];
+  readonly #packets: PacketReader;
 
   /** @throws UserError if a file of the broker's options can't be read */
   constructor(
     private readonly codec: Codec,
-    private readonly broker: Broker,
-    private readonly options: ConnectionOptions,
+    broker: Broker,
+    options: ConnectionOptions,
     private readonly events: ConnectionEvents,
   ) {
-    this.#keepAliveMs = options.keepAlive * 1000;
+    const keepAliveMs = options.keepAlive * 1000;
+    this.#bounds = { receiveMaximum: 0, mostPayload: Infinity, keepAliveMs };
     const password = broker.password();
     this.#socket = broker.open();
-    this.reading = new Reading(this.#socket, this.#keepAliveMs);
+    this.reading = new Reading(this.#socket, keepAliveMs);
     this.#timer = setTimeout(() => this.#end(NO_ANSWER), CONNECT_TIMEOUT_MS);
-    const parser = codec.parser(VERSION);
-    parser.on('packet', (packet) => {
-      this.#unparsed = 0;
-      if (!this.#isEnded) this.#take(packet);
-    });
-    parser.on('error', (error: Error) => this.#end(`malformed packet: ${error.message}`));
+    this.#packets = new PacketReader(
+      codec,
+      (packet) => this.#take(packet),
+      (reason) => this.#end(reason),
+    );
     this.#socket
-      .once(broker.isTls ? 'secureConnect' : 'connect', () => this.#greet(password))
-      .on('data', (bytes: Buffer) => {
-        this.#unparsed += bytes.length;
-        this.#life.heard();
-        this.#socket.cork();
-        parser.parse(bytes);
-        if (!this.#isEnded) this.events.settled();
-        this.#socket.uncork();
-        if (this.#unparsed > MOST_PACKET + bytes.length) this.#end('a packet is too large');
-      })
+      .once(broker.isTls ? 'secureConnect' : 'connect', () =>
+        this.#write(connectPacket(options, broker.user, password)),
+      )
+      .on('data', (bytes: Buffer) => this.#read(bytes))
+      .on('drain', () => this.reading.release())
       .on('error', (error) => this.#end(failureText(error, broker.hasAuthority)))
       .on('close', () => this.#end(this.#isOpen ? CLOSED : CLOSED_AT_ONCE));
   }
 
+  /** Takes bytes of the broker. */
+  #read(bytes: Buffer): void {
+    this.#life.heard();
+    this.#socket.cork();
+    this.#packets.read(bytes);
+    this.#acknowledge();
+    if (!this.#isEnded) this.events.settled();
+    this.#socket.uncork();
+    if (this.#socket.writableLength > MOST_UNSENT) this.reading.hold();
+    this.reading.takeTurns(bytes.length);
+  }
+
   /** How many messages can be sent now. */
   get room(): number {
-    return this.#isOpen ? this.#most - this.#inFlight.size - this.#waiting.length : 0;
+    const most = Math.min(MOST_IN_FLIGHT, this.#bounds.receiveMaximum);
+    return this.#isOpen ? most - this.#inFlight.size - this.#waiting.length : 0;
+  }
+
+  /** The most bytes of a payload that the broker takes. */
+  get mostPayload(): number {
+    return this.#bounds.mostPayload;
   }
 
   /**
@@ -129,8 +139,8 @@ export class Connection {
    *   connection ends
    */
   publish(message: OutgoingMessage, done: () => void, refused?: (code: number) => void): void {
-    if (!this.#isOpen) return;
-    if (this.#inFlight.messages >= this.#receiveMaximum)
+    if (!this.#mayAdd()) return;
+    if (this.#inFlight.messages >= this.#bounds.receiveMaximum)
       this.#waiting.push({ message, done, refused });
     else this.#send({ message, done, refused });
   }
@@ -150,7 +160,7 @@ export class Connection {
    *   connection ends
    */
   subscribe(topics: readonly string[], done: () => void, refused?: (code: number) => void): void {
-    if (!this.#isOpen || topics.length === 0) return;
+    if (topics.length === 0 || !this.#mayAdd()) return;
     const messageId = this.#request(topics, done, refused);
     const subscriptions = topics.map((topic) => ({ topic, qos: 1 as const }));
     this.#write({ cmd: 'subscribe', messageId, subscriptions });
@@ -158,9 +168,16 @@ export class Connection {
 
   /** Ends subscriptions. */
   unsubscribe(topics: readonly string[]): void {
-    if (!this.#isOpen || topics.length === 0) return;
+    if (topics.length === 0 || !this.#mayAdd()) return;
     const messageId = this.#request(topics, () => undefined);
     this.#write({ cmd: 'unsubscribe', messageId, unsubscriptions: [...topics] });
+  }
+
+  /** Tells whether a packet can be added to those that wait for their acknowledgement. */
+  #mayAdd(): boolean {
+    if (this.#inFlight.size + this.#waiting.length >= MOST_UNACKNOWLEDGED)
+      this.#end('the broker acknowledges nothing');
+    return this.#isOpen;
   }
 
   #request(topics: readonly string[], done: () => void, refused?: (code: number) => void): number {
@@ -184,26 +201,9 @@ export class Connection {
     this.#end(reason, true);
   }
 
-  #greet(password: Buffer | undefined): void {
-    const { clientId, will, keepAlive } = this.options;
-    const { user } = this.broker;
-    this.#write({
-      cmd: 'connect',
-      protocolId: 'MQTT',
-      protocolVersion: 5,
-      clean: true,
-      clientId,
-      keepalive: keepAlive,
-      properties: { maximumPacketSize: MOST_PACKET, sessionExpiryInterval: 0 },
-      ...(will !== undefined && {
-        will: { ...will, payload: Buffer.from(will.payload), qos: 1, retain: true },
-      }),
-      ...(user !== undefined && { username: user }),
-      ...(password !== undefined && { password }),
-    });
-  }
-
   #take(packet: Packet): void {
+    const breach = breachOf(packet, this.#isOpen);
+    if (breach !== null) return this.#end(breach);
     switch (packet.cmd) {
       case 'connack':
         return this.#accepted(packet);
@@ -225,25 +225,22 @@ export class Connection {
     }
   }
 
-  #accepted({ reasonCode = 0, properties }: IConnackPacket): void {
-    if (this.#isOpen) return this.#end('the broker accepts the connection twice');
+  #accepted(packet: IConnackPacket): void {
+    const { reasonCode = 0 } = packet;
     if (reasonCode !== 0) return this.#end(`the broker refuses: ${reasonText(reasonCode)}`);
+    const bounds = boundsOf(packet, this.#bounds.keepAliveMs);
+    if (typeof bounds === 'string') return this.#end(`the broker does not fit: ${bounds}`);
     clearTimeout(this.#timer);
     this.#isOpen = true;
-    this.#receiveMaximum = Math.min(properties?.receiveMaximum ?? MOST_RECEIVED, MOST_RECEIVED);
-    this.#most = Math.min(MOST_IN_FLIGHT, this.#receiveMaximum);
-    if (properties?.maximumPacketSize !== undefined)
-      this.mostPayload = Math.max(LEAST_PAYLOAD, properties.maximumPacketSize - MOST_HEADER);
-    if (properties?.serverKeepAlive !== undefined && properties.serverKeepAlive > 0)
-      this.#keepAliveMs = properties.serverKeepAlive * 1000;
-    this.#ping = setInterval(() => this.#beat(), this.#keepAliveMs);
+    this.#bounds = bounds;
+    this.#ping = setInterval(() => this.#beat(), bounds.keepAliveMs);
     this.events.opened();
   }
 
   /** Sends a ping, unless the broker is dead. */
   #beat(): void {
     const now = performance.now();
-    if (this.#life.isDead(now, this.#inFlight.ageMs(now), 2 * this.#keepAliveMs))
+    if (this.#life.isDead(now, this.#inFlight.ageMs(now), 2 * this.#bounds.keepAliveMs))
       return this.#end('the broker does not answer');
     this.#life.pinged(now);
     this.#write({ cmd: 'pingreq' });
@@ -253,8 +250,14 @@ export class Connection {
   #arrived(packet: IPublishPacket): void {
     const { topic, payload, qos, messageId = 0 } = packet;
     if (typeof payload !== 'string') this.events.message({ ...packet, topic, payload });
-    if (this.#isEnded || qos === 0) return;
-    this.#socket.write(Buffer.from([0x40, 2, messageId >> 8, messageId & 0xff]));
+    if (qos > 0) this.#acknowledgements.push(0x40, 2, messageId >> 8, messageId & 0xff);
+  }
+
+  /** Sends the acknowledgements of one read in one piece: a piece costs far more than its bytes. */
+  #acknowledge(): void {
+    if (this.#acknowledgements.length > 0 && !this.#isEnded)
+      this.#socket.write(Buffer.from(this.#acknowledgements));
+    this.#acknowledgements = [];
   }
 
   #acknowledged(id: number | undefined, code: number): void {
@@ -263,7 +266,7 @@ export class Connection {
     if (code < FAILURES) found.done();
     else if (found.refused === undefined) return this.refuse(found.topic, code);
     else found.refused(code);
-    while (this.#waiting.length > 0 && this.#inFlight.messages < this.#receiveMaximum)
+    while (this.#waiting.length > 0 && this.#inFlight.messages < this.#bounds.receiveMaximum)
       this.#send(this.#waiting.shift()!);
     if (!this.#isEnded) this.events.drained();
   }
@@ -278,6 +281,7 @@ export class Connection {
     if (this.#isEnded) return;
     this.#isEnded = true;
     this.#isOpen = false;
+    this.#packets.end();
     clearTimeout(this.#timer);
     this.reading.end();
     if (this.#ping !== null) clearInterval(this.#ping);

@@ -3,10 +3,18 @@ import type { Socket } from 'node:net';
 
 /** The longest pause, in ms: answers to pings must be read in time. */
 const MOST_MS = 1000;
+/** The bytes after which others have their turn. */
+const MOST_IN_TURN = 64 * 1024;
+
+/** Why nothing is read: a mount is busy, the broker does not read, or others have their turn. */
+type Reason = 'mount' | 'broker' | 'turn';
 
 /** The reading of one connection. */
 export class Reading {
+  readonly #reasons = new Set<Reason>();
   #timer: NodeJS.Timeout | null = null;
+  /** How many bytes were read in this turn of the event loop. */
+  #inTurn = 0;
 
   /** @param keepAliveMs the time in which a ping needs its answer, in ms */
   constructor(
@@ -20,8 +28,9 @@ export class Reading {
    */
   pause(): void {
     if (this.#timer !== null) return;
-    this.socket.pause();
-    this.#timer = setTimeout(() => this.socket.resume(), Math.min(MOST_MS, this.keepAliveMs / 4));
+    this.#stop('mount');
+    const ms = Math.min(MOST_MS, this.keepAliveMs / 4);
+    this.#timer = setTimeout(() => this.#go('mount'), ms);
   }
 
   /** Reads again. */
@@ -29,11 +38,48 @@ export class Reading {
     if (this.#timer === null) return;
     clearTimeout(this.#timer);
     this.#timer = null;
-    this.socket.resume();
+    this.#go('mount');
+  }
+
+  /** Reads nothing until {@link release}, however long that takes: the broker does not read. */
+  hold(): void {
+    this.#stop('broker');
+  }
+
+  /** Ends {@link hold}. */
+  release(): void {
+    if (this.#reasons.has('broker')) this.#go('broker');
+  }
+
+  /**
+   * Lets timers, mounts and other sockets have their turn. Node would read 32 times in a row, which
+   * are seconds of small messages; TLS has a read for each record.
+   *
+   * @param bytes how many have been read
+   */
+  takeTurns(bytes: number): void {
+    if (this.#inTurn === 0) setImmediate(() => this.#beginTurn());
+    this.#inTurn += bytes;
+    if (this.#inTurn >= MOST_IN_TURN) this.#stop('turn');
+  }
+
+  #beginTurn(): void {
+    this.#inTurn = 0;
+    if (this.#reasons.has('turn')) this.#go('turn');
   }
 
   /** Ends the pause of a connection that has ended. */
   end(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
+  }
+
+  #stop(reason: Reason): void {
+    this.#reasons.add(reason);
+    this.socket.pause();
+  }
+
+  #go(reason: Reason): void {
+    this.#reasons.delete(reason);
+    if (this.#reasons.size === 0 && !this.socket.destroyed) this.socket.resume();
   }
 }

@@ -56,3 +56,9 @@ const TEMPORARY: ReadonlySet<number> = new Set([0x80, 0x83, 0x97]);
 export function isTemporary(code: number): boolean {
   return TEMPORARY.has(code);
 }
+
+/** The reason codes for what a bridge needs and a broker may lack. */
+export const UNSUPPORTED_VERSION = 0x84;
+export const RETAIN_NOT_SUPPORTED = 0x9a;
+export const QOS_NOT_SUPPORTED = 0x9b;
+export const WILDCARDS_NOT_SUPPORTED = 0xa2;

@@ -34,6 +34,8 @@ export interface FleetSink extends HostSink {
 export class Fleet {
   readonly #memory: SharedMemory = { bytes: 0, most: MOST_HELD };
   readonly #hosts = new Map<string, RemoteHost>();
+  /** The names of those that are gone, the longest gone first. */
+  readonly #gone = new Set<string>();
   /** Hosts that wait for something: their {@link RemoteHost.due} is not Infinity. */
   readonly #waiting = new Set<RemoteHost>();
   /** When hosts that are not confirmed are gone, in ms. */
@@ -94,9 +96,12 @@ export class Fleet {
     return host;
   }
 
-  /** Forgets the host that was met first of those that are gone. */
+  /** Forgets the host that has been gone for longest. */
   #forgetOne(): boolean {
-    for (const [name, host] of this.#hosts) if (!host.isOnline) return this.#hosts.delete(name);
+    for (const name of this.#gone) {
+      this.#gone.delete(name);
+      return this.#hosts.delete(name);
+    }
     return false;
   }
 
@@ -140,6 +145,8 @@ export class Fleet {
   }
 
   #note(host: RemoteHost): void {
+    if (host.isOnline) this.#gone.delete(host.host);
+    else this.#gone.add(host.host);
     if (host.due === Infinity) this.#waiting.delete(host);
     else this.#waiting.add(host);
   }

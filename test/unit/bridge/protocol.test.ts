@@ -182,6 +182,21 @@ protocol('forgets no host for a new one while the mount is full: its losses wait
   assert.equal([fleet.hosts.length, fleet.hosts.at(-1)!.host], [50_000, 'late']);
 });
 
+protocol('refuses hosts beyond the bound without a look at all others', () => {
+  const { sink } = noting();
+  const fleet = new Fleet(Filter.parse(''), sink, 1000);
+  for (let n = 0; n < 50_000; n++) fleet.takeState(`web${n}`, STATE, 0);
+  const start = performance.now();
+  for (let n = 0; n < 50_000; n++) fleet.takeState(`more${n}`, STATE, 0);
+  assert.is(fleet.refused, 50_000);
+  assert.ok(performance.now() - start < 2000, `${performance.now() - start} ms`);
+  for (const name of ['web9', 'web3']) fleet.takeState(name, { ...STATE, online: false }, 0);
+  for (const name of ['late1', 'late2']) fleet.takeState(name, STATE, 0);
+  const names = fleet.hosts.map(({ host }) => host);
+  assert.equal(names.slice(-2), ['late1', 'late2'], 'in the place of those that are gone');
+  assert.not.ok(names.includes('web9') || names.includes('web3'));
+});
+
 protocol('refuses a name that another machine uses, and takes one whose owner is silent', () => {
   const other = { ...STATE, machine: 'm2' };
   const silent = new OwnName('m1', 0, 100);

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { type IPublishPacket, parser } from 'mqtt-packet';
 import * as assert from 'uvu/assert';
-import { publishPacket } from '../../../fs/bridge/mqtt/publish-packet.js';
+import { publishPacket } from '../../../fs/bridge/mqtt/packets/publish-packet.js';
 import { runs } from '../../support/runner/budget.js';
 import { suite } from '../../support/runner/suite.js';
 

@@ -2,7 +2,7 @@
  * The packet PUBLISH with QoS 1 (MQTT 5, 3.3), in one piece of memory: mqtt-packet writes each of
  * its fields to the socket alone, which a lone event waits for.
  */
-import type { OutgoingMessage } from './messages.js';
+import type { OutgoingMessage } from '../messages.js';
 
 const PUBLISH_QOS1 = 0x32;
 const RETAIN = 0x01;
