@@ -4,7 +4,7 @@
  * with the process.
  */
 import { tryLock } from '#native';
-import { closeSync, constants, lstatSync, openSync, rmSync } from 'node:fs';
+import { closeSync, constants, lstatSync, openSync, unlinkSync } from 'node:fs';
 import { type Server, type Socket, connect, createServer } from 'node:net';
 import { UserError, isSystemError } from '../../shared/errors.js';
 import type { BridgeStatus } from '../report.js';
@@ -53,7 +53,16 @@ export class StatusSocket {
     this.#locked = openSync(this.directory, constants.O_RDONLY | constants.O_DIRECTORY);
     if (!(await this.#isFree()))
       throw new UserError(`${this.#path}: another bridge uses this state (use --state DIR)`);
-    rmSync(this.#path, { force: true }); // its bridge was killed
+    this.#removeOld();
+  }
+
+  /** Removes the socket of a killed bridge. The errors of rmSync have no code in Node 24. */
+  #removeOld(): void {
+    try {
+      unlinkSync(this.#path);
+    } catch (error) {
+      if (!isSystemError(error, 'ENOENT')) throw error;
+    }
   }
 
   async #isFree(): Promise<boolean> {

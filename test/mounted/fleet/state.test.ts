@@ -1,6 +1,18 @@
 /** The state directory of a bridge: who has it, and what a full disk does to it. */
-import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import {
+  cpSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { mount, unmount } from '#native';
 import * as assert from 'uvu/assert';
 import type { Saved } from '../../../fs/bridge/files/saved.js';
 import { FleetMount } from '../../../fs/bridge/fleet-mount.js';
@@ -17,6 +29,8 @@ import {
 import { broker, fleet, fleetSuite, local, web } from '../../support/fleet/suite.js';
 import { eventfs } from '../../support/mount/command.js';
 import { run, until, within } from '../../support/mount/daemon.js';
+
+const MNT_DETACH = 2;
 
 const tests = fleetSuite('the state of a bridge');
 
@@ -229,6 +243,22 @@ tests('is refused a state directory in which it can not work, by --check too', a
     const { err, code } = await bridge(state);
     assert.match(err, message);
     assert.is(code, 1);
+  }
+  const readOnly = scratch();
+  mount('tmpfs', readOnly, 'tmpfs', 0, '');
+  try {
+    // A bridge that was killed has left it.
+    const old = createServer().listen(join(readOnly, 'status.sock'));
+    await once(old, 'listening');
+    linkSync(join(readOnly, 'status.sock'), join(readOnly, 'kept'));
+    old.close();
+    renameSync(join(readOnly, 'kept'), join(readOnly, 'status.sock'));
+    await run(['mount', '-o', 'remount,ro', readOnly]);
+    const { err, code } = await bridge(readOnly);
+    assert.match(err, /status\.sock: Read-only file system \(use --state DIR\)$/m);
+    assert.is(code, 111);
+  } finally {
+    unmount(readOnly, MNT_DETACH);
   }
   const { out } = await bridge(damaged, '--check');
   assert.match(
