@@ -758,13 +758,16 @@ export class Readiness {
 // ---- sockets
 
 /**
- * Listens on a SOCK_SEQPACKET Unix socket (socket(2), bind(2), listen(2)).
+ * Binds a SOCK_SEQPACKET Unix socket (socket(2), bind(2)). Clients are refused until it listens.
  *
  * @param mode the mode of the socket's file from the start, whatever the umask
  * @returns the descriptor
  * @throws SystemError EADDRINUSE if the file exists; ENAMETOOLONG
  */
-export function listenSeqpacket(path: string, mode: number): number;
+export function bindSeqpacket(path: string, mode: number): number;
+
+/** Makes a bound socket listen (listen(2)). */
+export function listenOn(fd: number): void;
 
 /**
  * Tries to connect to a SOCK_SEQPACKET Unix socket (connect(2)), and closes the connection.

@@ -78,7 +78,7 @@ export class FifodirOutlet implements Outlet {
       return;
     }
     if (kept !== undefined) closeSync(kept); // after a reload the path may name another directory
-    this.#directoryFd = opened === undefined ? openFifodir(path) : opened.takeFifodir();
+    this.#directoryFd = opened === undefined ? openFifodir(path) : opened.takeFifodir(path);
     if (keeper.keeps) keeper.keep(name, this.#directoryFd);
   }
 

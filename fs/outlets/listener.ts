@@ -4,12 +4,15 @@
  */
 import { closeSync, constants, lstatSync, openSync, type Stats, unlinkSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
-import { listenSeqpacket, probeSeqpacket } from '#native';
+import { bindSeqpacket, listenOn, probeSeqpacket } from '#native';
 import { type Keeper, NO_KEEPER } from '../shared/kernel/keeper.js';
 import { keepText, takeText } from '../shared/kernel/kept-text.js';
-import { Errno, UserError, errnoText, isSystemError } from '../shared/errors.js';
+import { Errno, type SystemError, UserError, errnoText, isSystemError } from '../shared/errors.js';
 import { O_PATH } from '../shared/open-flags.js';
 import { keptName } from './kept-name.js';
+import type { BoundSocket, OpenedPaths } from './opened-paths.js';
+
+const LIVE_HINT = 'stop that server, or choose another path';
 
 /** A listening socket and its file. */
 export class Listener {
@@ -36,33 +39,28 @@ export class Listener {
    * @param mode the file's mode
    * @param liveHint tells the user what to do if another server listens there
    * @param keeper keeps the socket for the next daemon: clients that connect meanwhile wait
+   * @param opened the socket, if this daemon has bound it while another one served
    * @throws UserError if the file is not a socket, if another server listens there, or if a system
    *   call fails
    */
   constructor(
     readonly path: string,
     mode: number,
-    liveHint = 'stop that server, or choose another path',
+    liveHint = LIVE_HINT,
     private readonly keeper: Keeper = NO_KEEPER,
+    opened?: OpenedPaths,
   ) {
     const [socketName, fileName] = [keptName('socket', path), keptName('file', path)];
     const directoryName = keptName('directory', path);
     const kept = keeper.take(socketName);
     this.#isOfOther = kept !== undefined;
-    if (kept === undefined) this.#clear(liveHint);
-    try {
-      this.fd = kept ?? listenSeqpacket(path, mode);
-    } catch (error) {
-      if (isSystemError(error))
-        throw UserError.from(error, path, {
-          ENOENT: 'its directory does not exist',
-          ENAMETOOLONG: 'at most 107 bytes',
-        });
-      throw error;
-    }
-    this.#directory = kept === undefined ? openDirectory(path) : (keeper.take(directoryName) ?? -1);
-    this.#place = this.#directory < 0 ? path : `/proc/self/fd/${this.#directory}/${basename(path)}`;
-    const file = kept === undefined ? undefined : takeText(keeper, fileName);
+    const bound =
+      kept === undefined ? (opened?.takeSocket(path) ?? bindSocket(path, mode, liveHint)) : null;
+    this.fd = bound?.fd ?? kept!;
+    if (bound !== null) listen(bound, path);
+    this.#directory = bound?.directory ?? keeper.take(directoryName) ?? -1;
+    this.#place = placeIn(this.#directory, path);
+    const file = bound?.file ?? takeText(keeper, fileName);
     this.#file = file ?? identityOf(this.#place);
     if (kept !== undefined || !keeper.keeps) return;
     keeper.keep(socketName, this.fd);
@@ -85,28 +83,75 @@ export class Listener {
       for (const kind of ['socket', 'file', 'directory'])
         this.keeper.drop(keptName(kind, this.path));
       if (this.#fileText >= 0) closeSync(this.#fileText);
-      this.#removeFile();
+      removeFile(this.#place, this.#file);
     }
     if (this.#directory >= 0) closeSync(this.#directory);
   }
+}
 
-  #removeFile(): void {
-    if (this.#file === '' || identityOf(this.#place) !== this.#file) return;
-    try {
-      unlinkSync(this.#place);
-    } catch (error) {
-      if (!isSystemError(error)) throw error; // the directory is gone, or is read-only by now
-    }
+/**
+ * Binds a socket. Clients are refused until it listens.
+ *
+ * @param mode the file's mode
+ * @param liveHint tells the user what to do if another server listens there
+ * @throws UserError as the constructor of {@link Listener}
+ */
+export function bindSocket(path: string, mode: number, liveHint = LIVE_HINT): BoundSocket {
+  clear(path, liveHint);
+  let fd: number;
+  try {
+    fd = bindSeqpacket(path, mode);
+  } catch (error) {
+    throw isSystemError(error) ? toUserError(error, path) : error;
   }
+  const directory = openDirectory(path);
+  return { fd, directory, file: identityOf(placeIn(directory, path)) };
+}
 
-  #clear(liveHint: string): void {
-    if (!findSocket(this.path, liveHint)) return;
-    try {
-      unlinkSync(this.path); // a killed server has left the file
-    } catch (error) {
-      if (isSystemError(error) && error.code !== 'ENOENT') throw UserError.from(error, this.path);
-      if (!isSystemError(error)) throw error;
-    }
+/** Closes a socket that does not listen, and removes its file. */
+export function closeBound({ fd, directory, file }: BoundSocket, path: string): void {
+  closeSync(fd);
+  removeFile(placeIn(directory, path), file);
+  if (directory >= 0) closeSync(directory);
+}
+
+function listen(bound: BoundSocket, path: string): void {
+  try {
+    listenOn(bound.fd);
+  } catch (error) {
+    closeBound(bound, path);
+    throw isSystemError(error) ? toUserError(error, path) : error;
+  }
+}
+
+function toUserError(error: SystemError, path: string): UserError {
+  return UserError.from(error, path, {
+    ENOENT: 'its directory does not exist',
+    ENAMETOOLONG: 'at most 107 bytes',
+  });
+}
+
+function placeIn(directory: number, path: string): string {
+  return directory < 0 ? path : `/proc/self/fd/${directory}/${basename(path)}`;
+}
+
+/** Removes a file if it is still the one with that identity. */
+function removeFile(place: string, identity: string): void {
+  if (identity === '' || identityOf(place) !== identity) return;
+  try {
+    unlinkSync(place);
+  } catch (error) {
+    if (!isSystemError(error)) throw error; // the directory is gone, or is read-only by now
+  }
+}
+
+function clear(path: string, liveHint: string): void {
+  if (!findSocket(path, liveHint)) return;
+  try {
+    unlinkSync(path); // a killed server has left the file
+  } catch (error) {
+    if (isSystemError(error) && error.code !== 'ENOENT') throw UserError.from(error, path);
+    if (!isSystemError(error)) throw error;
   }
 }
 

@@ -90,6 +90,8 @@ export async function openOutlets(
   } catch (error) {
     for (const outlet of open) outlet.close();
     throw error;
+  } finally {
+    opened?.close();
   }
   return open;
 }
@@ -123,7 +125,7 @@ async function openSocket(
 ): Promise<Outlet> {
   const { SocketOutlet } = await import('./socket/socket-outlet.js');
   const { Listener } = await import('./listener.js');
-  const listener = new Listener(path, mode, undefined, host.keeper);
+  const listener = new Listener(path, mode, undefined, host.keeper, host.opened);
   return new SocketOutlet(key, listener, key === 'SOCKET' ? sendToAll : passToAll, host);
 }
 

@@ -81,7 +81,11 @@ void end(int code) {
     if (all[i]->phase == GONE) continue;
     kill(all[i]->pid, SIGKILL);
     close_socket(all[i]);
-    waitpid(all[i]->pid, NULL, 0); /* its copies of the descriptors are closed by then */
+    /*
+     * Its copies of the descriptors are closed by then. One without any may wait for a path on a
+     * mount that does not answer: no signal ends that.
+     */
+    if (all[i]->has_descriptors) waitpid(all[i]->pid, NULL, 0);
   }
   drop_all(); /* the last close of /dev/fuse aborts the connection: waiting clients get an error */
   detach();

@@ -65,6 +65,7 @@ struct daemon {
   uint64_t ping_ms;     /* the time limit of the next ping of the watchdog; 0: none */
   int handed;           /* the next message of the hand-over; -1: none */
   bool serves_at_once;  /* SERVE precedes TAKE: no older daemon could serve again */
+  bool has_descriptors; /* it has been handed some of the last daemon */
 };
 
 /* The command line. */

@@ -18,6 +18,7 @@ void hand(struct daemon *daemon, bool serves_at_once) {
   daemon->phase = TAKING;
   daemon->deadline_ms = now_ms() + options.start_ms + options.take_ms;
   daemon->handed = 0;
+  daemon->has_descriptors = true;
   daemon->serves_at_once = serves_at_once;
   hand_more(daemon);
 }

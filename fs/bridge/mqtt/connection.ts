@@ -56,7 +56,7 @@ export interface ConnectionEvents {
 }
 
 /** The options of a connection. */
-interface ConnectionOptions {
+export interface ConnectionOptions {
   readonly clientId: string;
   readonly will?: Will;
   /** The keep-alive time of MQTT, in seconds. */

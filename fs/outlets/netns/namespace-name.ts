@@ -5,32 +5,30 @@
  *   /proc/PID/ns/net   the process has ended (its pidfd), even if others are in the namespace. The
  *                      keeper has the pidfd: a later daemon must not take another process for it
  *   another path       the file is gone or replaced (inotify(7) on its directory), as after
- *                      `ip netns delete`
+ *                      `ip netns delete`. The keeper has the directory and the file's name
  */
-import {
-  type FSWatcher,
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  openSync,
-  readFileSync,
-  readlinkSync,
-  realpathSync,
-  statSync,
-  watch,
-} from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { type FSWatcher, closeSync, fstatSync, readFileSync, statSync, watch } from 'node:fs';
+import { resolve } from 'node:path';
 import { ReadableWatch, openPidfd } from '#native';
 import { UserError, isSystemError } from '../../shared/errors.js';
 import { type Keeper, NO_KEEPER } from '../../shared/kernel/keeper.js';
 import { keptName } from '../kept-name.js';
+import type { OpenedPaths } from '../opened-paths.js';
+import {
+  type Identity,
+  type NamespacePlace,
+  closePlace,
+  dropPlace,
+  identityAt,
+  identityOf,
+  keepPlace,
+  openNamespace,
+  pidOf,
+  takePlace,
+  walkTo,
+} from './namespace-place.js';
 
-/** Identifies a namespace: `<device>:<inode>` of its file. */
-type Identity = string;
-
-/** The most symlinks to follow. */
-const MOST_LINKS = 8;
+const NOWHERE: NamespacePlace = { file: '', directory: -1 };
 
 /** An open namespace and the watch of its name. */
 export class NamespaceName {
@@ -39,6 +37,11 @@ export class NamespaceName {
   /** The pidfd's name in the keeper; null if the keeper does not have it. */
   #kept: string | null = null;
   #death: ReadableWatch | null = null;
+  #place: NamespacePlace = NOWHERE;
+  /** Whether the keeper has the place. */
+  #isPlaceKept = false;
+  /** The memfd with the place's text; -1 in a daemon that has taken the place over. */
+  #placeText = -1;
   /** The namespace's descriptor; -1 once {@link closeNamespace} has closed it. */
   fd = -1;
   readonly identity: Identity;
@@ -48,36 +51,42 @@ export class NamespaceName {
    *
    * @param path the file of the namespace
    * @param onGone called once when the name has ended, with the reason
-   * @param keeper keeps the process of /proc/PID/ns/net for the next daemon
+   * @param keeper keeps the process of /proc/PID/ns/net, or the place, for the next daemon
+   * @param opened the place, if this daemon has found it while another one served
    * @throws UserError if the path names nothing, or if it is this process's own namespace
    */
   constructor(
     readonly path: string,
     private readonly onGone: (why: string) => void,
     private readonly keeper: Keeper = NO_KEEPER,
+    opened?: OpenedPaths,
   ) {
     try {
-      const file = followLinks(path);
+      const keptPlace = keptPlaceOf(path, keeper);
+      this.#place = keptPlace ?? findPlace(path, opened);
+      const { file } = this.#place;
       const pid = pidOf(file);
       const name = keptName('netns', file);
       const kept = pid === undefined ? undefined : keeper.take(name);
       if (pid !== undefined) this.#pidfd = kept ?? openPidfd(pid);
-      // O_NONBLOCK: a FIFO would wait for a writer
-      this.fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+      this.fd = openNamespace(this.#place, path);
       // The number was that process's when the namespace was opened, if it is so now
       if (pid !== undefined && isReaped(this.#pidfd))
         throw new UserError(
           `${path}: the process ${pid} has ended, and its number may be that of another (name the new process)`,
         );
       this.identity = identityOf(fstatSync(this.fd));
-      if (this.identity === identityAt('/proc/self/ns/net'))
+      if (this.identity === identityOf(statSync('/proc/self/ns/net')))
         throw new UserError(
           `${path}: this is the daemon's own network namespace, so its events would come back (name another)`,
         );
-      if (pid === undefined) this.#watchFile(file);
+      if (pid === undefined) this.#watchFile();
       else this.#watchProcess(pid);
       if (pid !== undefined && keeper.keeps) this.#kept = name;
       if (this.#kept !== null && kept === undefined) keeper.keep(this.#kept, this.#pidfd);
+      this.#isPlaceKept = keeper.keeps && !namesProcess(path);
+      if (this.#isPlaceKept && keptPlace === undefined)
+        this.#placeText = keepPlace(keeper, path, this.#place);
     } catch (error) {
       this.close();
       throw isSystemError(error)
@@ -96,19 +105,19 @@ export class NamespaceName {
     this.#death = new ReadableWatch(this.#pidfd, () => this.#gone(`the process ${pid} has ended`));
   }
 
-  #watchFile(file: string): void {
+  #watchFile(): void {
     const check = (): void => {
-      if (identityAt(file) !== this.identity) this.#gone('its file is gone');
+      if (identityAt(this.#place) !== this.identity) this.#gone('its file is gone');
     };
-    this.#watcher = watch(dirname(file), check);
+    this.#watcher = watch(`/proc/self/fd/${this.#place.directory}`, check);
     this.#watcher.on('error', check);
     // It may have ended before the watch began
-    if (identityAt(file) !== this.identity) setImmediate(check);
+    if (identityAt(this.#place) !== this.identity) setImmediate(check);
   }
 
-  /** A kept pidfd stays: the keeper may not have it yet, and tells the next daemon of the end. */
+  /** A kept descriptor stays: the keeper may not have it yet, and it tells the next daemon. */
   #gone(why: string): void {
-    if (this.#kept === null) this.close();
+    if (this.#kept === null && !this.#isPlaceKept) this.close();
     else this.#stopWatch();
     this.onGone(why);
   }
@@ -126,6 +135,12 @@ export class NamespaceName {
     this.#kept = null;
     if (this.#pidfd >= 0) closeSync(this.#pidfd);
     this.#pidfd = -1;
+    if (this.#isPlaceKept) dropPlace(this.keeper, this.path);
+    this.#isPlaceKept = false;
+    if (this.#placeText >= 0) closeSync(this.#placeText);
+    this.#placeText = -1;
+    closePlace(this.#place);
+    this.#place = NOWHERE;
   }
 
   #stopWatch(): void {
@@ -137,47 +152,25 @@ export class NamespaceName {
   }
 }
 
+/** Returns the place that a daemon has kept which has died: the next one walks along no path. */
+function keptPlaceOf(path: string, keeper: Keeper): NamespacePlace | undefined {
+  const kept = takePlace(keeper, path);
+  if (kept === undefined || keeper.followsDeath) return kept;
+  closePlace(kept); // after a reload the path may lead elsewhere
+  return undefined;
+}
+
+function findPlace(path: string, opened: OpenedPaths | undefined): NamespacePlace {
+  if (namesProcess(path)) return { file: resolve(path), directory: -1 };
+  return opened === undefined ? walkTo(path) : opened.takeNamespace(path);
+}
+
+/** Returns whether a path is /proc/PID/ns/net itself: no user can change where it leads. */
+function namesProcess(path: string): boolean {
+  return pidOf(resolve(path)) !== undefined;
+}
+
 /** Whether a process has ended and was waited for: its number may be that of another now. */
 function isReaped(pidfd: number): boolean {
   return /^Pid:\t-1$/m.test(readFileSync(`/proc/self/fdinfo/${pidfd}`, 'latin1'));
-}
-
-/** Returns the PID of /proc/PID/ns/net, or undefined for another path. */
-function pidOf(path: string): number | undefined {
-  const pid = /^\/proc\/(\d+)\/ns\/net$/.exec(path)?.[1];
-  return pid === undefined ? undefined : Number(pid);
-}
-
-/**
- * Follows symlinks, as in /run/netns for containers of Docker, up to a file or to
- * /proc/PID/ns/net, which is a magic link itself.
- *
- * @throws UserError for a file below /proc whose end cannot be watched
- */
-function followLinks(path: string): string {
-  let file = resolve(path);
-  for (let links = 0; links < MOST_LINKS && pidOf(file) === undefined; links++) {
-    if (file.startsWith('/proc/'))
-      throw new UserError(
-        `${path}: it does not have the form /proc/PID/ns/net (name a process by its number)`,
-      );
-    file = join(realpathSync(dirname(file)), basename(file));
-    if (!lstatSync(file).isSymbolicLink()) return file;
-    file = resolve(dirname(file), readlinkSync(file));
-  }
-  return file;
-}
-
-function identityOf({ dev, ino }: { readonly dev: number; readonly ino: number }): Identity {
-  return `${dev}:${ino}`;
-}
-
-/** Returns the identity of the namespace that a path names now, or undefined. */
-function identityAt(path: string): Identity | undefined {
-  try {
-    return identityOf(statSync(path));
-  } catch (error) {
-    if (isSystemError(error)) return undefined;
-    throw error;
-  }
 }

@@ -13,8 +13,10 @@ import type { Keeper } from '../../shared/kernel/keeper.js';
 import { quoted } from '../../shared/escape.js';
 import type { Logger } from '../../shared/log/logger.js';
 import type { Trace } from '../../shared/log/trace.js';
+import type { OpenedPaths } from '../opened-paths.js';
 import { MOST_MESSAGES } from '../outlet.js';
 import { NamespaceName } from './namespace-name.js';
+import { noNamespace } from './namespace-place.js';
 
 /** A rule for the events of network interfaces only. */
 const ONLY_NETWORK = /(^|, )SUBSYSTEM=="?net"?(,|$)/;
@@ -36,7 +38,8 @@ export class Namespace {
    *
    * @param path the file of the namespace
    * @param filter the events that it gets
-   * @param keeper keeps a process whose namespace it is for the next daemon
+   * @param keeper keeps a process whose namespace it is, or its place, for the next daemon
+   * @param opened the place, if this daemon has found it while another one served
    * @throws UserError if the path names no network namespace, or if a system call fails
    */
   constructor(
@@ -45,8 +48,9 @@ export class Namespace {
     private readonly logger: Logger,
     private readonly trace: Trace,
     keeper?: Keeper,
+    opened?: OpenedPaths,
   ) {
-    this.#name = new NamespaceName(path, (why) => this.#onGone(why), keeper);
+    this.#name = new NamespaceName(path, (why) => this.#onGone(why), keeper, opened);
     try {
       this.#socket = openNamespaceSender(this.#name.fd, this.#found);
     } catch (error) {
@@ -138,10 +142,7 @@ function reasonOf(errno: number): string {
 function toUserError(error: unknown, path: string): unknown {
   if (!isSystemError(error)) return error;
   const isOther = error.syscall === 'ioctl' && error.code === 'EINVAL';
-  if (error.code === 'ENOTTY' || isOther)
-    return new UserError(
-      `${path}: the file is no network namespace (name one of ip netns list, or /proc/PID/ns/net)`,
-    );
+  if (error.code === 'ENOTTY' || isOther) return noNamespace(path);
   return UserError.from(error, path, {
     EPERM: 'only root, or the owner of its user namespace, may send events into it',
   });

@@ -56,7 +56,7 @@ export class NetnsOutlet implements Outlet {
    */
   constructor(
     places: readonly NetnsPlace[],
-    { bus, filters, logger, trace, keeper }: OutletHost,
+    { bus, filters, logger, trace, keeper, opened }: OutletHost,
     leaveOut: (error: unknown) => void,
   ) {
     this.#bus = bus;
@@ -64,7 +64,7 @@ export class NetnsOutlet implements Outlet {
     const limits = filters.filterLimits;
     for (const { path, filter } of places) {
       try {
-        this.#add(new Namespace(path, parse(path, filter, limits), logger, trace, keeper));
+        this.#add(new Namespace(path, parse(path, filter, limits), logger, trace, keeper, opened));
       } catch (error) {
         this.#tryLeaveOut(error, leaveOut);
       }

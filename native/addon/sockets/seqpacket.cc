@@ -24,7 +24,7 @@ static bool toAddress(const std::string& path, sockaddr_un* address) {
   return true;
 }
 
-static Napi::Value listenSeqpacket(const Napi::CallbackInfo& info) {
+static Napi::Value bindSeqpacket(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   std::string path = info[0].As<Napi::String>().Utf8Value();
   mode_t mode = info[1].As<Napi::Number>().Uint32Value();
@@ -39,12 +39,18 @@ static Napi::Value listenSeqpacket(const Napi::CallbackInfo& info) {
   if (bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) < 0) {
     throw systemError(env, errno, "bind");
   }
-  if (chmod(path.c_str(), mode) < 0 || listen(listener.get(), SOMAXCONN) < 0) {
+  if (chmod(path.c_str(), mode) < 0) {
     int error = errno;
     unlink(path.c_str());
-    throw systemError(env, error, "listen");
+    throw systemError(env, error, "chmod");
   }
   return Napi::Number::New(env, listener.release());
+}
+
+static void listenOn(const Napi::CallbackInfo& info) {
+  if (listen(info[0].As<Napi::Number>().Int32Value(), SOMAXCONN) < 0) {
+    throw systemError(info.Env(), errno, "listen");
+  }
 }
 
 static Napi::Value probeSeqpacket(const Napi::CallbackInfo& info) {
@@ -130,7 +136,8 @@ static Napi::Value sendToAll(const Napi::CallbackInfo& info) {
 }
 
 void exportSeqpacket(Napi::Env env, Napi::Object exports) {
-  exports.Set("listenSeqpacket", Napi::Function::New<listenSeqpacket>(env, "listenSeqpacket"));
+  exports.Set("bindSeqpacket", Napi::Function::New<bindSeqpacket>(env, "bindSeqpacket"));
+  exports.Set("listenOn", Napi::Function::New<listenOn>(env, "listenOn"));
   exports.Set("probeSeqpacket", Napi::Function::New<probeSeqpacket>(env, "probeSeqpacket"));
   exports.Set("connectSeqpacket", Napi::Function::New<connectSeqpacket>(env, "connectSeqpacket"));
   exports.Set("acceptSeqpacket", Napi::Function::New<acceptSeqpacket>(env, "acceptSeqpacket"));

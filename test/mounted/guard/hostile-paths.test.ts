@@ -27,12 +27,15 @@ import {
   type Daemon,
   hasSaid,
   isMounted,
+  mountPoint,
   run,
   startDaemon,
   until,
   within,
 } from '../../support/mount/daemon.js';
 import { childrenOf, waitsForReply } from '../../support/processes.js';
+import { Container } from '../../support/mount/container.js';
+import { withPreload } from '../../support/project.js';
 import { sideBySide, suite } from '../../support/runner/suite.js';
 import { CONNECTIONS, cleanUp, eventfs, prepare } from '../lifecycle/common.js';
 import { daemonPid, startGuarded, statusOf, untilStandby } from './common.js';
@@ -72,11 +75,17 @@ class Mounts {
     return join(other.path, 'log');
   }
 
+  /** Ends the connection of a mount: each call in it fails. */
+  async abort(daemon: Daemon): Promise<void> {
+    const { abort } = this.#started.find((started) => started.daemon === daemon)!;
+    await run(['sh', '-c', `echo 1 > ${abort}`], { timeoutMs: 2000 });
+  }
+
   async end(): Promise<void> {
-    for (const { daemon, abort } of this.#started) {
+    for (const { daemon } of this.#started) {
       if (daemon.process.exitCode !== null) continue;
       // A daemon that waits for its own mount does not end before the connection does
-      await run(['sh', '-c', `echo 1 > ${abort}`], { timeoutMs: 2000 });
+      await this.abort(daemon);
       daemon.process.kill('SIGKILL');
       await run(['umount', '-l', daemon.path], { timeoutMs: 2000 });
     }
@@ -120,6 +129,18 @@ async function isServedAfterDeath(guarded: Daemon): Promise<void> {
 
 async function publish(path: string, text: string): Promise<void> {
   assert.is((await run(['tee', `${path}/publish`], { input: text, timeoutMs: SOON_MS })).code, 0);
+}
+
+/** Connects a client to a socket of the mount, and waits until it has an event. */
+async function subscriberHears(place: string, path: string): Promise<void> {
+  const client = new Reader(place, [compiled('subscriber'), '\n']);
+  await until(
+    async () => {
+      await publish(path, eventText('/devices/socket', { DEVPATH: '/devices/socket' }));
+      return client.text.includes('/devices/socket');
+    },
+    () => `the subscriber got nothing: ${client.err}`,
+  );
 }
 
 // First those that take longest.
@@ -208,14 +229,7 @@ attack('does not stop a restart or the outlet, if it is that of a socket', async
   replaceByLink(directory, `${path}/log`);
   await isServedAfterDeath(guarded);
   const moved = join(`${directory}.moved`, 's');
-  const client = new Reader(moved, [compiled('subscriber'), '\n']);
-  await until(
-    async () => {
-      await publish(path, eventText('/devices/socket', { DEVPATH: '/devices/socket' }));
-      return client.text.includes('/devices/socket');
-    },
-    () => `the subscriber got nothing: ${client.err}`,
-  );
+  await subscriberHears(moved, path);
   assert.ok(lstatSync(moved).isSocket());
   assert.is(await guarded.stop(), 0);
   assert.not(existsSync(moved), 'the file of the socket stays');
@@ -253,6 +267,20 @@ attack(
   },
 );
 
+/** Checks that clients are served during a reload whose new daemon hangs, and that it fails. */
+async function reloadFailsInTime(path: string): Promise<void> {
+  const reloading = eventfs('reload', path);
+  let isOver = false;
+  void reloading.finally(() => (isOver = true));
+  for (let count = 0; !isOver; count++) {
+    await answersSoon(path);
+    if (count > 10_000) assert.unreachable('the reload did not end');
+  }
+  const { code, err } = await reloading;
+  assert.is(code, 1);
+  assert.match(err, /the old daemon goes on: the new daemon did not start in time/);
+}
+
 attack('makes a reload fail while the old daemon serves', async (mounts) => {
   const fifodir = join(userDirectory(), 'fd');
   mkdirSync(fifodir);
@@ -264,18 +292,87 @@ attack('makes a reload fail while the old daemon serves', async (mounts) => {
   assert.match(into.err, /the old daemon goes on: .*fd: the directory is on a FUSE mount/);
   rmSync(fifodir);
   symlinkSync(await mounts.deadFile(), fifodir);
-  const reloading = eventfs('reload', path);
-  let isOver = false;
-  void reloading.finally(() => (isOver = true));
-  for (let count = 0; !isOver; count++) {
-    await answersSoon(path);
-    if (count > 10_000) assert.unreachable('the reload did not end');
-  }
-  const { code, err } = await reloading;
-  assert.is(code, 1);
-  assert.match(err, /the old daemon goes on: the new daemon did not start in time/);
+  await reloadFailsInTime(path);
   assert.is(await guarded.stop(), 0);
 });
+
+for (const [outlet, line] of [
+  ['socket', (directory: string) => `socket = "${directory}/at-mknod"`],
+  ['network namespace', (directory: string) => `netns = ["${directory}/at-lookup"]`],
+] as const)
+  attack(`makes a reload fail, and nothing else, as a new ${outlet}`, async (mounts) => {
+    const file = join(userDirectory(), 'eventfs.toml');
+    writeFileSync(file, '');
+    const bound = ['--guard', ...BOUND, '--guard-limit', '1:60'];
+    const args = [...bound, '--source', 'kernel', '--config', file];
+    const guarded = await mounts.noted(startDaemon(args));
+    const eventfs = withPreload('stops-at-names');
+    const other = await mounts.noted(startDaemon(['--source', 'none'], mountPoint(), { eventfs }));
+    const directory = `${other.path}/${process.pid}.own`;
+    mkdirSync(directory);
+    writeFileSync(file, `${line(directory)}\n`);
+    const { path } = guarded;
+    await reloadFailsInTime(path);
+    // No signal ends the new daemon now, and the guardian gives up nevertheless
+    process.kill(await daemonPid(path), 'SIGKILL');
+    await until(() => guarded.process.exitCode === 1, 'the guardian does not end');
+    assert.not(isMounted(path));
+    await mounts.abort(other);
+    await guarded.ended;
+  });
+
+attack('is that of a socket which a reload binds, and removes if it fails', async (mounts) => {
+  const directory = userDirectory();
+  const [file, place] = [join(directory, 'eventfs.toml'), join(directory, 's')];
+  writeFileSync(file, '');
+  const guarded = await mounts.noted(startGuarded(['--config', file]));
+  const { path } = guarded;
+  writeFileSync(file, `socket = "${place}"\nfifodir = "${directory}/none"\n`);
+  assert.match((await eventfs('reload', path)).err, /the old daemon goes on: .*none: No such file/);
+  assert.not(existsSync(place), 'the file of the socket stays');
+  writeFileSync(file, `socket = "${place}"\n`);
+  for (let n = 0; n < 2; n++) {
+    assert.is((await eventfs('reload', path)).err, '');
+    await subscriberHears(place, path);
+  }
+  assert.is(await guarded.stop(), 0);
+  assert.not(existsSync(place), 'the file of the socket stays');
+});
+
+attack(
+  'does not stop a daemon, a restart or the outlet, as a network namespace',
+  async (mounts) => {
+    const [one, two] = [await Container.start(), await Container.start()];
+    const link = join(userDirectory(), 'link');
+    symlinkSync(one.network, link);
+    const directory = join(userDirectory(), 'sub');
+    mkdirSync(directory);
+    const moved = join(`${directory}.moved`, 'box');
+    writeFileSync(join(directory, 'box'), '');
+    execFileSync('mount', ['--bind', two.network, join(directory, 'box')]);
+    const places = ['--netns', link, '--netns', join(directory, 'box')];
+    const args = ['--guard', ...BOUND, '--source', 'kernel', ...places];
+    const guarded = await mounts.noted(startDaemon(args));
+    const { path } = guarded;
+    replaceByLink(link, `${path}/log/link`);
+    replaceByLink(directory, `${path}/log`);
+    writeFileSync(join(`${directory}.moved`, 'new'), ''); // the daemon looks at its namespace again
+    await answersSoon(path);
+    await isServedAfterDeath(guarded);
+    assert.is(await statusOf(path, 'NETNS_OPEN'), '2');
+    execFileSync('umount', [moved]);
+    rmSync(moved);
+    await one.kill();
+    const isOpen = async (): Promise<string | undefined> => statusOf(path, 'NETNS_OPEN');
+    await until(async () => (await isOpen()) === '0', 'an end was not noticed');
+    process.kill(await daemonPid(path), 'SIGKILL');
+    await answersSoon(path);
+    await hasSaid(guarded, /box: No such file.*; the daemon goes on without this outlet/);
+    assert.is(await isOpen(), '0');
+    await two.kill();
+    assert.is(await guarded.stop(), 0);
+  },
+);
 
 attack(
   'does not stop a restart, if a standby hangs there while the daemon dies',
