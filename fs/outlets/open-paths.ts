@@ -64,7 +64,10 @@ class Attempt<T> {
 
 /** The open paths of one kind of outlet. */
 class Found<T> {
-  readonly #attempts = new Map<string, { readonly attempt: Attempt<T>; close(found: T): void }>();
+  readonly #attempts = new Map<
+    string,
+    { readonly attempt: Attempt<T>; readonly close: (found: T) => void }
+  >();
 
   add(path: string, open: () => T, close: (found: T) => void): void {
     this.#attempts.set(path, { attempt: new Attempt(open), close });

@@ -3,12 +3,12 @@
  * its oldest event makes none, whichever bound the queue has reached.
  */
 import * as assert from 'uvu/assert';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { mkdirSync } from 'node:fs';
 import { publish, statusOf } from '../../support/clients/clients.js';
+import { configured } from '../../support/mount/config.js';
 import { startDaemon } from '../../support/mount/daemon.js';
 import { withPreload } from '../../support/project.js';
+import { figure } from '../../support/runner/output.js';
 import { suite } from '../../support/runner/suite.js';
 
 const garbage = suite('a delivery');
@@ -26,14 +26,6 @@ const MOST_A_DELIVERY = 15;
 /** The garbage of an event itself, in bytes: its text, its object and its part of the request. */
 const MOST_AN_EVENT = 3072;
 
-/** Returns the options for a configuration. Without one, the bounds are other numbers. */
-function optionsFor(text: string): string[] {
-  if (text === '') return [];
-  const path = join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), `garbage-${process.pid}.toml`);
-  writeFileSync(path, text);
-  return ['--config', path];
-}
-
 /** Makes process directories of this process, in the name of another user. */
 function makeDirectories(mount: string, uid: number, count: number): void {
   process.setegid!(uid);
@@ -47,7 +39,7 @@ function makeDirectories(mount: string, uid: number, count: number): void {
 }
 
 async function deliver(config: string, uids: readonly number[]): Promise<void> {
-  const daemon = await startDaemon(['--source', 'none', ...optionsFor(config)], undefined, {
+  const daemon = await startDaemon(config === '' ? undefined : configured(config), undefined, {
     eventfs: withPreload('count-collections'),
     env: { EVENTFS_ASSERT: '', NODE_OPTIONS: `--max-semi-space-size=${SEMI_SPACE_MIB}` },
   });
@@ -58,8 +50,8 @@ async function deliver(config: string, uids: readonly number[]): Promise<void> {
     assert.is.not(statusOf(`${daemon.path}/${uid}-0`).LOST, '0', `a queue of ${uid} is full`);
   assert.is(await daemon.stop(), 0);
   const collections = Number(/^collections: (\d+)$/m.exec(daemon.log())![1]);
-  console.log(
-    `\n  figure: garbage of ${EVENTS} events in ${QUEUES} queues: ${collections} collections of ${SEMI_SPACE_MIB} MiB`,
+  figure(
+    `garbage of ${EVENTS} events in ${QUEUES} queues: ${collections} collections of ${SEMI_SPACE_MIB} MiB`,
   );
   assert.ok(collections > 0, 'the daemon has counted');
   const bytes = collections * SEMI_SPACE_MIB * MIB;
