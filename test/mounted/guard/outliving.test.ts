@@ -8,6 +8,7 @@ import {
   rmSync,
   statSync,
   unlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -290,6 +291,42 @@ outliving('is what a user lists whose memory is used up', async () => {
   await user.kill();
   await until(async () => (await held()) === 'nothing', 'something stays charged');
   await guarded.stop();
+});
+
+outliving('is the trace of requests that SIGUSR1 switches, until SIGHUP', async () => {
+  const file = join(scratch, 'trace.toml');
+  writeFileSync(file, '');
+  const guarded = await startGuarded(['--config', file]);
+  const { path } = guarded;
+  /** Returns whether the daemon that serves now traces a lookup. */
+  const traces = async (): Promise<boolean> => {
+    const before = guarded.log().length;
+    await run(['stat', `${path}/traced`]);
+    const said = (): string => guarded.log().slice(before);
+    await until(() => said().includes('"traced"'), '', 1000).catch(() => undefined);
+    return said().includes('"traced"');
+  };
+  const signal = async (name: 'SIGHUP' | 'SIGUSR1', says: RegExp): Promise<void> => {
+    const before = guarded.log().length;
+    guarded.process.kill(name);
+    await until(() => says.test(guarded.log().slice(before)), `no effect of ${name}`);
+  };
+  await signal('SIGUSR1', /traces requests until/);
+  assert.ok(await traces());
+  for (let n = 0; n < 2; n++) {
+    await killDaemon(path);
+    assert.ok(await traces(), `not after restart ${n + 1}`);
+  }
+  assert.is((await eventfs('reload', path)).code, 0);
+  assert.ok(await traces(), 'not after a reload');
+  await signal('SIGUSR1', /no longer traces/);
+  await killDaemon(path);
+  assert.not(await traces(), 'after the second SIGUSR1');
+  await signal('SIGUSR1', /traces requests until/);
+  await signal('SIGHUP', /configuration read again/);
+  await killDaemon(path);
+  assert.not(await traces(), 'after SIGHUP');
+  assert.is(await guarded.stop(), 0);
 });
 
 outliving.run();

@@ -31,6 +31,7 @@ import {
 } from './kept-configuration.js';
 import { type LogArguments, loggerOptions } from './log-options.js';
 import type { MountOptions } from './mount-options.js';
+import { RequestsSwitch } from './requests-switch.js';
 import { Renewal } from './renewal.js';
 import { DEFAULT_SOURCES } from './source-and-outlet-options.js';
 
@@ -156,6 +157,7 @@ async function run(
   const kept = takeSettings(holder);
   const options = configuration.options;
   const trace = traceOf(options, log);
+  const requests = new RequestsSwitch(trace, logger, holder);
   const syslog = await syslogOf(options);
   const daemon = new (await loadDaemon(holder !== undefined))({
     ...daemonOptions(path, options, configuration, logger, trace),
@@ -185,9 +187,9 @@ async function run(
   const starter = options.stopFd === undefined ? null : watchStarter(options.stopFd, onSignal);
   process.once('exit', exitNow); // Node's own exit removes the handler first
   // A terminal that closes sends SIGHUP too: the daemon goes on.
-  const renewal = new Renewal({ configuration, daemon, log, logger, trace, holder });
+  const renewal = new Renewal({ configuration, daemon, log, logger, trace, requests, holder });
   process.on('SIGHUP', () => renewal.reload());
-  process.on('SIGUSR1', () => toggleRequests(logger, trace));
+  process.on('SIGUSR1', () => requests.toggle());
   try {
     await daemon.start(stop);
     isUp = true;
@@ -236,16 +238,6 @@ function watchStarter(fd: number, stop: () => void): ReadableWatch {
       EPERM: 'use a pipe or a socket',
     });
   }
-}
-
-/** Switches the trace of requests, for a daemon whose restart would destroy the evidence. */
-function toggleRequests(logger: Logger, trace: Trace): void {
-  const isOn = trace.toggle('requests');
-  logger.info(
-    isOn
-      ? 'SIGUSR1: the daemon traces requests until the next SIGUSR1'
-      : 'SIGUSR1: the daemon no longer traces requests',
-  );
 }
 
 function hint(path: string): string {

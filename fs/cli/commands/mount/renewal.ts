@@ -6,6 +6,7 @@ import type { Trace } from '../../../shared/log/trace.js';
 import type { Configuration } from './configuration.js';
 import { keepSettings } from './kept-configuration.js';
 import { loggerOptions } from './log-options.js';
+import type { RequestsSwitch } from './requests-switch.js';
 
 /** A running daemon, its settings, and what else they change. */
 interface RenewalParts {
@@ -14,6 +15,7 @@ interface RenewalParts {
   readonly log: LineLogger;
   readonly logger: Logger;
   readonly trace: Trace;
+  readonly requests: RequestsSwitch;
   readonly holder: Holder | undefined;
 }
 
@@ -38,6 +40,7 @@ export class Renewal {
     if (kept !== undefined) {
       this.parts.configuration.goOn(kept);
       this.#apply();
+      this.parts.requests.apply(); // SIGUSR1 has come after that SIGHUP
     }
     setTimeout(() => void this.#read(true), LOOK_AFTER_MS).unref();
   }
@@ -55,6 +58,7 @@ export class Renewal {
     try {
       if (await configuration.reload(logger, onlyChanged)) {
         this.#apply();
+        this.parts.requests.drop();
         keepSettings(holder, configuration);
       }
     } finally {
