@@ -189,6 +189,8 @@ export class Shell {
   readonly process: ChildProcess;
   #out = '';
   #serial = 0;
+  /** The exit code or signal, once it has ended. */
+  #end: number | NodeJS.Signals | null = null;
 
   /** @param command the command to run instead of bash; it reads commands from standard input */
   constructor(command: readonly string[] = ['bash']) {
@@ -197,6 +199,8 @@ export class Shell {
     for (const stream of [this.process.stdout!, this.process.stderr!]) {
       stream.on('data', (chunk: Buffer) => (this.#out += chunk.toString('latin1')));
     }
+    this.process.stdin!.on('error', () => undefined); // EPIPE: see 'close' below
+    this.process.on('close', (code, signal) => (this.#end = code ?? signal));
   }
 
   get pid(): number {
@@ -207,14 +211,20 @@ export class Shell {
    * Runs commands in the shell itself.
    * @param timeoutMs the time limit, in milliseconds; 20 s by default
    * @returns their output, stderr included, and the last command's exit code
-   * @throws Error if they do not end in time
+   * @throws Error if they do not end in time, or end the shell
    */
   async run(commands: string, timeoutMs?: number): Promise<{ out: string; code: number }> {
     const mark = `done-${process.pid}-${++this.#serial}`;
     this.#out = '';
     this.process.stdin!.write(`${commands}\necho "${mark}:$?"\n`);
+    const pattern = new RegExp(`${mark}:(\\d+)\\n`);
     const found = await until(
-      () => new RegExp(`${mark}:(\\d+)\\n`).exec(this.#out),
+      () => {
+        const ended = pattern.exec(this.#out);
+        if (ended === null && this.#end !== null)
+          throw new Error(`the shell ended with ${this.#end}: ${this.#out}`);
+        return ended;
+      },
       `'${commands}' did not end`,
       timeoutMs,
     );
