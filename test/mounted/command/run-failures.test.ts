@@ -1,10 +1,10 @@
 /** Tests `eventfs run` with commands that do not start, do not end, or leave children behind. */
 import * as assert from 'uvu/assert';
-import { chmodSync, closeSync, copyFileSync, existsSync, mkdtempSync, openSync } from 'node:fs';
+import { chmodSync, closeSync, copyFileSync, mkdtempSync, openSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { eventText, publish, statusOf } from '../../support/clients/clients.js';
+import { eventText, publish } from '../../support/clients/clients.js';
 import { Background } from '../../support/mount/command.js';
 import { until } from '../../support/mount/daemon.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
@@ -13,13 +13,7 @@ import { isDead, exists } from '../../support/processes.js';
 /** Starts run, and resolves once it takes events. */
 async function runner(...args: readonly string[]): Promise<Background> {
   const child = new Background(['run', '--mount', daemon.path, ...args]);
-  await until(
-    () =>
-      existsSync(`${daemon.path}/${child.pid}.run.taken`) &&
-      statusOf(`${daemon.path}/${child.pid}.run`).STREAMS === '1',
-    'it does not run',
-    20_000,
-  );
+  await child.runsOn(daemon.path);
   return child;
 }
 

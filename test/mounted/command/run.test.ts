@@ -14,13 +14,7 @@ const scratch = (): string => mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? t
 /** Starts run, and resolves once it takes events. */
 async function runner(args: readonly string[], env?: NodeJS.ProcessEnv): Promise<Background> {
   const child = new Background(['run', '--mount', daemon.path, ...args], env);
-  await until(
-    () =>
-      existsSync(`${daemon.path}/${child.pid}.run.taken`) &&
-      statusOf(`${daemon.path}/${child.pid}.run`).STREAMS === '1',
-    'it does not run',
-    20_000,
-  );
+  await child.runsOn(daemon.path);
   return child;
 }
 
@@ -353,11 +347,7 @@ command(
       ]);
       const of = (name: string): Record<string, string> =>
         statusOf(`${other.path}/${child.pid}.${name}`);
-      await until(
-        () => existsSync(`${other.path}/${child.pid}.run.taken`) && of('run').STREAMS === '1',
-        'it does not run',
-        20_000,
-      );
+      await child.runsOn(other.path);
       for (let n = 0; n < 20; n++) publish(other.path, eventText(`/d${n}`, { N: n }));
       writeFileSync(`${directory}/go`, '');
       const lines = (): string[] => child.out.split('\n').slice(0, -1);
@@ -388,13 +378,7 @@ command('replays kept events with --since', async () => {
 command('ends with its commands when the daemon ends', async () => {
   const other = await startDaemon();
   const child = new Background(['run', '--mount', other.path, '', '--', 'true']);
-  await until(
-    () =>
-      existsSync(`${other.path}/${child.pid}.run.taken`) &&
-      statusOf(`${other.path}/${child.pid}.run`).STREAMS === '1',
-    'it does not run',
-    20_000,
-  );
+  await child.runsOn(other.path);
   await other.kill();
   assert.is(await child.ended, 103);
   assert.is((await eventfs(['umount', other.path])).code, 0);

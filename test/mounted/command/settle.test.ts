@@ -85,13 +85,7 @@ command('waits for the events that eventfs run has taken', async () => {
     ],
     process.env,
   );
-  await until(
-    () =>
-      existsSync(`${daemon.path}/${runner.pid}.run.taken`) &&
-      statusOf(`${daemon.path}/${runner.pid}.run`).STREAMS === '1',
-    'it does not run',
-    20_000,
-  );
+  await runner.runsOn(daemon.path);
   runner.process.kill('SIGSTOP');
   publish(daemon.path, eventText('/x'));
   const { code, err } = await settle('0.2');

@@ -1,6 +1,8 @@
 /** Runs `eventfs` as a user's script does. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { statusOf } from '../clients/clients.js';
 import { EVENTFS_NODE, EVENTFS_SCRIPT, run, until, within } from './daemon.js';
 
 type Outcome = Awaited<ReturnType<typeof run>>;
@@ -51,6 +53,15 @@ export class Background {
 
   get pid(): number {
     return this.process.pid!;
+  }
+
+  /** Resolves once this process, an `eventfs run`, waits for events of a mount. */
+  async runsOn(mount: string): Promise<void> {
+    const queue = `${mount}/${this.pid}.run`;
+    await until(
+      () => existsSync(`${queue}.taken`) && statusOf(queue).STREAMS === '1',
+      () => `it does not run: ${this.err}`,
+    );
   }
 
   /** Resolves once stdout matches `pattern`; fails after 20 s. */
