@@ -85,13 +85,12 @@ export class DirectoryNames<Directory extends NamedDirectory & { readonly ino: n
 
   /**
    * Returns whether an outer directory is that of another process than the caller means. The caller
-   * is in an inner PID namespace then. To know that takes reads of /proc, so the daemon looks only
-   * if another user than the caller has made the directory, and not root, or if its owner is dead.
+   * is in an inner PID namespace then. To know that takes a read of a link in /proc: the owner
+   * itself is spared it.
    */
   #isStrangers(directory: Directory, caller?: Caller): boolean {
-    const { name, owner, madeBy, isOrphaned } = directory;
-    if (caller === undefined) return false;
-    if (!isOrphaned && (madeBy === 0 || caller.uid === madeBy)) return false;
+    const { name, owner, isOrphaned } = directory;
+    if (caller === undefined || (!isOrphaned && caller.pid === owner.pid)) return false;
     const pid = pidOf(name);
     if (pid === undefined || !this.owners.isInside(caller)) return false;
     const meant = this.owners.meant(pid, caller);

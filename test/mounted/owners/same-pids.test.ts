@@ -113,20 +113,25 @@ directory(
   },
 );
 
-directory('of a user outside does not stand in the way in a container', async () => {
-  const outside = new Actor(AS_NOBODY);
-  const name = `${mount}/${outside.pid}`;
-  assert.is(await outside.ask(`mkdir ${name}`), 'ok');
-  assert.is(await outside.ask(`create ${name}/evil 1`), 'ok 1');
-  const container = new Actor(IN_PID_NAMESPACE);
-  assert.is(await container.get(`forkmkdir ${outside.pid} ${name}`), outside.pid);
-  assert.equal(readdirSync(name), ['evil']);
-  assert.is(await statusOf(name, 'OWNER'), `${outside.pid}`);
-  await container.kill();
-  assert.equal(readdirSync(name), ['evil']);
-  await outside.kill();
-  assert.is(reach(name), 'ENOENT');
-});
+for (const [whose, outer, inner] of [
+  ['a user', AS_NOBODY, IN_PID_NAMESPACE],
+  ['root', [], IN_PID_NAMESPACE],
+  ['the same user', AS_NOBODY, IN_NAMESPACE_OF_USER],
+] as const)
+  directory(`of ${whose} outside does not stand in the way in a container`, async () => {
+    const outside = new Actor(outer.length === 0 ? undefined : outer);
+    const name = `${mount}/${outside.pid}`;
+    assert.is(await outside.ask(`mkdir ${name}`), 'ok');
+    assert.is(await outside.ask(`create ${name}/outer 1`), 'ok 1');
+    const container = new Actor(inner);
+    assert.is(await container.get(`forkmkdir ${outside.pid} ${name}`), outside.pid);
+    assert.equal(readdirSync(name), ['outer']);
+    assert.is(await statusOf(name, 'OWNER'), `${outside.pid}`);
+    await container.kill();
+    assert.equal(readdirSync(name), ['outer']);
+    await outside.kill();
+    assert.is(reach(name), 'ENOENT');
+  });
 
 directory('that is sticky does not give way to such a process after the death', async () => {
   const dead = new Actor();
