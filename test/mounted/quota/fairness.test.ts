@@ -6,7 +6,7 @@
  * both.
  *
  * EVENTFS_FAIRNESS_SECONDS is the time for which each attack is measured. EVENTFS_FAIRNESS_ONLY
- * names attacks, separated by blanks.
+ * names attacks, separated by blanks. EVENTFS_TEST_GUARD=1 puts each daemon under a guardian.
  */
 import * as assert from 'uvu/assert';
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -26,6 +26,7 @@ import {
   within,
 } from '../../support/mount/daemon.js';
 import { asUser } from '../../support/mount/other-user.js';
+import { GUARD, servingPid } from '../../support/mount/under-guardian.js';
 import { figure } from '../../support/runner/output.js';
 import { suite } from '../../support/runner/suite.js';
 
@@ -152,6 +153,7 @@ const COUNTERS = [
   'HANDLES',
   'EVENTS',
   'BYTES',
+  'RESTARTS',
   `QUOTA_UID_${ATTACKER}`,
   `QUOTA_UID_${VICTIM}`,
 ];
@@ -209,7 +211,8 @@ class Stage {
   }
 
   static async #make(heap: Heap): Promise<Stage> {
-    const daemon = await startDaemon(['--source', 'none'], undefined, { env: HEAPS[heap] });
+    const args = [...GUARD, '--source', 'none'];
+    const daemon = await startDaemon(args, undefined, { env: HEAPS[heap] });
     const victim = new Shell([...asUser(VICTIM), 'bash']);
     const directory = `${daemon.path}/${victim.pid}`;
     const made = await victim.run(
@@ -351,8 +354,9 @@ interface Outcome {
 async function measureOnce(attack: Attack): Promise<Outcome> {
   const stage = await Stage.of('default');
   // Resets VmHWM: proc_pid_clear_refs(5).
-  writeFileSync(`/proc/${stage.daemon.pid}/clear_refs`, '5');
-  const beforeMib = peakMib(stage.daemon.pid);
+  const pid = servingPid(stage.daemon);
+  writeFileSync(`/proc/${pid}/clear_refs`, '5');
+  const beforeMib = peakMib(pid);
   const attacker = await stage.begin(attack, MOST_PREPARATION_MS);
   const begins = attacker.hasBegun ? '' : ' (still in its preparations)';
   const timed = run(
@@ -378,7 +382,7 @@ async function measureOnce(attack: Attack): Promise<Outcome> {
     delays.push(`the 99th percentile is ${p99Us} us above the bare loop's`);
   if (code === 0 && !(worstUs <= MOST_WORST_US))
     delays.push(`the worst is ${worstUs} us above the bare loop's`);
-  const grownMib = Math.round(peakMib(stage.daemon.pid) - beforeMib);
+  const grownMib = Math.round(peakMib(pid) - beforeMib);
   const faults = await stage.faults(attack);
   if (grownMib > MOST_GROWTH_MIB) faults.unshift(`the daemon has grown by ${grownMib} MiB`);
   if (failure !== '') faults.unshift(`the attack failed: ${failure}`);

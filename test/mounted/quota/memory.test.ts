@@ -1,5 +1,6 @@
 /**
  * The daemon's memory, and what its ledger charges for it: both are bounded, and both are freed.
+ * EVENTFS_TEST_GUARD=1 puts each daemon under a guardian.
  */
 import * as assert from 'uvu/assert';
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -19,6 +20,7 @@ import {
   within,
 } from '../../support/mount/daemon.js';
 import { asUser, NOBODY } from '../../support/mount/other-user.js';
+import { GUARD, servingPid } from '../../support/mount/under-guardian.js';
 import { memoryKib } from '../../support/processes.js';
 import { suite } from '../../support/runner/suite.js';
 
@@ -36,14 +38,14 @@ writeFileSync(file, '[queue]\nevents = 1048576\nbytes = "1 GiB"\n');
 
 function start(env: Readonly<Record<string, string>> = {}): Promise<Daemon> {
   // As users start it: bin/eventfs bounds V8's young generation.
-  return startDaemon(['--source', 'none', '--config', file], undefined, {
+  return startDaemon([...GUARD, '--source', 'none', '--config', file], undefined, {
     env,
     eventfs: [EVENTFS],
   });
 }
 
-function rssOf({ pid }: Daemon): number {
-  return 1024 * memoryKib(pid);
+function rssOf(daemon: Daemon): number {
+  return 1024 * memoryKib(servingPid(daemon));
 }
 
 /**
