@@ -16,6 +16,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-enum { EXIT_SYSTEM_CALL = 111, EXIT_NOT_RUN = 126, EXIT_NOT_FOUND = 127 };
+enum { EXIT_USAGE = 100, EXIT_SYSTEM_CALL = 111, EXIT_NOT_RUN = 126, EXIT_NOT_FOUND = 127 };
 
 /* The longest time that a daemon may take, in milliseconds. */
 enum { ANSWER_TIMEOUT_MS = 2000 };
@@ -63,8 +64,8 @@ static const char *value_of(const char *name, char **arguments, int *at) {
   return arguments[++*at];
 }
 
-/* Returns 0 if an option is unknown or has no value. */
-static int parse(char **arguments, struct options *options) {
+/* Returns false if an option is unknown or has no value. */
+static bool parse(char **arguments, struct options *options) {
   int at = 0;
   for (; arguments[at] != NULL && arguments[at][0] == '-'; at++) {
     if (strcmp(arguments[at], "--") == 0) {
@@ -76,43 +77,43 @@ static int parse(char **arguments, struct options *options) {
     else if ((value = value_of("--filter", arguments, &at)) != NULL) options->filter = value;
     else if ((value = value_of("--since", arguments, &at)) != NULL) options->since = value;
     else if ((value = value_of("--label", arguments, &at)) != NULL) options->label = value;
-    else return 0;
+    else return false;
   }
   options->command = arguments + at;
   return options->command[0] != NULL;
 }
 
 /* Returns whether a key of a filter may be in lower case: the Node program warns of that. */
-static int has_lower_case_key(const char *filter) {
-  int key_begins = 1;
+static bool has_lower_case_key(const char *filter) {
+  bool key_begins = true;
   for (const char *at = filter; *at != '\0'; at++) {
     if (strchr(" \t\r\v\f", *at) != NULL) continue;
-    if (key_begins && *at >= 'a' && *at <= 'z') return 1;
+    if (key_begins && *at >= 'a' && *at <= 'z') return true;
     key_begins = strchr(",;\n", *at) != NULL;
   }
-  return 0;
+  return false;
 }
 
-/* Returns 0 if the Node program must judge the values. */
-static int are_plain(const struct options *options) {
+/* Returns false if the Node program must judge the values. */
+static bool are_plain(const struct options *options) {
   const char *since = options->since;
   if (since != NULL && (*since == '\0' || strlen(since) > MOST_DIGITS ||
                         strspn(since, "0123456789") != strlen(since))) {
-    return 0;
+    return false;
   }
   const char *label = options->label;
-  if (label != NULL && (*label == '\0' || strchr(label, '/') != NULL)) return 0;
-  if (strlen(options->filter) > MOST_FILTER_BYTES) return 0;
+  if (label != NULL && (*label == '\0' || strchr(label, '/') != NULL)) return false;
+  if (strlen(options->filter) > MOST_FILTER_BYTES) return false;
   return !has_lower_case_key(options->filter);
 }
 
-/* Writes a line to a file of the directory. Never creates the file. Returns 0 if that fails. */
-static int write_line(const char *directory, const char *name, const char *text) {
+/* Writes a line to a file of the directory. Never creates it. Returns false if that fails. */
+static bool write_line(const char *directory, const char *name, const char *text) {
   char path[PATH_MAX + NAME_MAX], line[MOST_FILTER_BYTES + 2];
   snprintf(path, sizeof path, "%s/%s", directory, name);
   int length = snprintf(line, sizeof line, "%s\n", text);
   int fd = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
-  if (fd < 0) return 0;
+  if (fd < 0) return false;
   ssize_t written = write(fd, line, (size_t)length);
   return close(fd) == 0 && written == length;
 }
@@ -128,22 +129,22 @@ static void remove_directory(const char *directory) {
   rmdir(directory);
 }
 
-/* Makes MOUNT/PID[.LABEL], with a number behind it if the name is taken. Returns 0 if it fails. */
-static int make_free(char *path, const char *mount, pid_t owner, const char *label) {
+/* Makes MOUNT/PID[.LABEL], or one with a number behind it. Returns false if it fails. */
+static bool make_free(char *path, const char *mount, pid_t owner, const char *label) {
   const char *dot = label == NULL ? "" : ".";
   if (label == NULL) label = "";
   for (int n = 0;; n++) {
     char number[16] = "";
     if (n > 0) snprintf(number, sizeof number, ".%d", n);
     int length = snprintf(path, PATH_MAX, "%s/%d%s%s%s", mount, owner, dot, label, number);
-    if (length >= PATH_MAX) return 0;
-    if (mkdir(path, 0700) == 0) return 1;
-    if (errno != EEXIST) return 0;
+    if (length >= PATH_MAX) return false;
+    if (mkdir(path, 0700) == 0) return true;
+    if (errno != EEXIST) return false;
   }
 }
 
 /* Returns whether a directory holds no event. */
-static int is_empty(const char *directory) {
+static bool is_empty(const char *directory) {
   char pending[16];
   ssize_t length = getxattr(directory, "user.eventfs.pending", pending, sizeof pending);
   return length == 1 && pending[0] == '0';
@@ -151,51 +152,51 @@ static int is_empty(const char *directory) {
 
 /*
  * Makes the directory of process `owner`, and puts its path into `path`. An event that comes
- * between mkdir(2) and the filter may be any event: then the directory is made again. Returns 0 if
- * it fails.
+ * between mkdir(2) and the filter may be any event: then the directory is made again. Returns false
+ * if it fails.
  */
-static int make_directory(char *path, pid_t owner, const struct options *options) {
+static bool make_directory(char *path, pid_t owner, const struct options *options) {
   char mount[PATH_MAX], status[PATH_MAX + NAME_MAX];
   struct statfs found;
-  if (realpath(options->mount, mount) == NULL || statfs(mount, &found) != 0) return 0;
-  if ((unsigned long)found.f_type != FUSE_SUPER_MAGIC) return 0;
+  if (realpath(options->mount, mount) == NULL || statfs(mount, &found) != 0) return false;
+  if ((unsigned long)found.f_type != FUSE_SUPER_MAGIC) return false;
   snprintf(status, sizeof status, "%s/log/.status", mount);
-  if (access(status, F_OK) != 0) return 0;
+  if (access(status, F_OK) != 0) return false;
   for (int attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
-    if (!make_free(path, mount, owner, options->label)) return 0;
-    int is_ready = options->filter[0] == '\0' ||
-                   (write_line(path, ".filter", options->filter) && is_empty(path));
+    if (!make_free(path, mount, owner, options->label)) return false;
+    bool is_ready = options->filter[0] == '\0' ||
+                    (write_line(path, ".filter", options->filter) && is_empty(path));
     if (is_ready && (options->since == NULL || write_line(path, ".since", options->since))) {
-      return 1;
+      return true;
     }
     remove_directory(path);
   }
-  return 0;
+  return false;
 }
 
 /*
- * Reads the path that the child sends. Returns 0 if it sends none in time: a system call on a mount
- * with a stuck daemon may never end.
+ * Reads the path that the child sends. Returns false if it sends none in time: a system call on a
+ * mount with a stuck daemon may never end.
  */
-static int receive_path(int from, char *path) {
+static bool receive_path(int from, char *path) {
   struct pollfd ready = {from, POLLIN, 0};
   int count;
   do count = poll(&ready, 1, ANSWER_TIMEOUT_MS);
   while (count < 0 && errno == EINTR);
-  if (count <= 0) return 0;
+  if (count <= 0) return false;
   ssize_t length = read(from, path, PATH_MAX - 1);
-  if (length <= 0) return 0;
+  if (length <= 0) return false;
   path[length] = '\0';
-  return 1;
+  return true;
 }
 
-/* A child makes the directory, which belongs to this process. Returns 0 if it fails. */
-static int make_directory_in_child(char *path, const struct options *options) {
+/* A child makes the directory, which belongs to this process. Returns false if it fails. */
+static bool make_directory_in_child(char *path, const struct options *options) {
   int channel[2];
   pid_t owner = getpid();
-  if (pipe2(channel, O_CLOEXEC) != 0) return 0;
+  if (pipe2(channel, O_CLOEXEC) != 0) return false;
   pid_t child = fork();
-  if (child < 0) return 0;
+  if (child < 0) return false;
   if (child == 0) {
     /* It may never end: the reader of a pipe that this program inherited must not wait for it. */
     if (dup2(channel[1], STDIN_FILENO) < 0) _exit(1);
@@ -204,7 +205,7 @@ static int make_directory_in_child(char *path, const struct options *options) {
     _exit(write(STDIN_FILENO, path, strlen(path)) < 0);
   }
   close(channel[1]);
-  int is_made = receive_path(channel[0], path);
+  bool is_made = receive_path(channel[0], path);
   close(channel[0]);
   if (!is_made) kill(child, SIGKILL);
   /* A child that waits for a stuck daemon may not end. */
@@ -215,7 +216,7 @@ static int make_directory_in_child(char *path, const struct options *options) {
 int main(int argc, char **argv) {
   if (argc < 5) {
     fputs("eventfs-exec: bin/eventfs calls this program (try eventfs exec --help)\n", stderr);
-    return 100;
+    return EXIT_USAGE;
   }
   char **node = argv + 1;
   char **arguments = argv + (strcmp(argv[3], "exec") == 0 ? 4 : 5);

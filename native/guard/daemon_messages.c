@@ -87,6 +87,3 @@ void on_message(struct daemon *daemon, const char *text, int fd) {
   else if ((argument = argument_of(text, "NOTIFY")) != NULL) on_notify(daemon, argument);
   else send_format(daemon->socket, "UNKNOWN %.100s", text);
 }
-
-/* A daemon ends its socket only when it ends. */
-void on_end_of_socket(struct daemon *daemon) { close_socket(daemon); }

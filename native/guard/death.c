@@ -25,7 +25,7 @@ void note_refusal(const char *why) { snprintf(refusal, sizeof refusal, "%s", why
 
 static void forget(struct daemon *daemon) {
   close_socket(daemon);
-  *daemon = (struct daemon){.socket = -1, .handed = -1};
+  *daemon = (struct daemon)NO_DAEMON;
 }
 
 /* Returns whether there were too many deaths in a short time. Notes this one. */
@@ -67,13 +67,10 @@ static void replace_dead(void) {
   ping_for(&active);
   restarts++;
   /* A standby that is not warm may wait for a path into the mount, or into one that hangs. */
-  if (next.phase == STARTING && !reload_is_under_way()) {
-    kill_daemon(&next);
-    next.phase = LEAVING;
-  }
+  if (next.phase == STARTING && !reload_is_under_way()) discard_next();
   if (next.phase != GONE && next.phase != LEAVING) {
     active = next;
-    next = (struct daemon){.socket = -1, .handed = -1};
+    next = (struct daemon)NO_DAEMON;
     if (active.phase == TAKING) {
       active.serves_at_once = true;
       if (active.handed < 0) {

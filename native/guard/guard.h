@@ -68,6 +68,10 @@ struct daemon {
   bool has_descriptors; /* it has been handed some of the last daemon */
 };
 
+/* The initial value of a `struct daemon`: there is no process. */
+#define NO_DAEMON \
+  { .socket = -1, .handed = -1 }
+
 /* The command line. */
 struct options {
   const char *mount, *socket, *lock;
@@ -139,7 +143,6 @@ void on_silence(struct daemon *daemon);
 
 /* daemon_messages.c */
 void on_message(struct daemon *daemon, const char *text, int fd);
-void on_end_of_socket(struct daemon *daemon);
 
 /* death.c */
 void start_first(void);
@@ -167,7 +170,9 @@ void replace_active(void);
 void finish_reload(void);
 /* Lets the old daemon serve again. */
 void fail_reload(const char *why);
-/* Kills the next daemon. The old one serves again. */
+/* Kills the next daemon. Its death is of no further interest. */
+void discard_next(void);
+/* Discards the next daemon. The old one serves again. */
 void fail_next(const char *why);
 
 /* standby.c */

@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-struct daemon active = {.socket = -1}, next = {.socket = -1}, leaving = {.socket = -1};
+struct daemon active = NO_DAEMON, next = NO_DAEMON, leaving = NO_DAEMON;
 bool is_ready, is_stopping;
 int restarts, reloads;
 

@@ -195,7 +195,7 @@ static void on_socket(struct daemon *daemon, int events) {
   /* A message may move the daemon to another place. */
   if (!(events & (POLLIN | POLLHUP)) || socket < 0) return;
   length = receive_message(socket, text, &fd);
-  if (length == 0) on_end_of_socket(daemon);
+  if (length == 0) close_socket(daemon); /* a daemon ends its socket only when it ends */
   else if (length > 0) on_message(daemon, text, fd);
 }
 

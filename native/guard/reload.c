@@ -33,9 +33,13 @@ void fail_reload(const char *why) {
   answer_client("FAILED %s", why);
 }
 
-void fail_next(const char *why) {
+void discard_next(void) {
   kill_daemon(&next);
   next.phase = LEAVING;
+}
+
+void fail_next(const char *why) {
+  discard_next();
   fail_reload(why);
 }
 
@@ -48,7 +52,7 @@ const char *begin_reload(void) {
     kill_daemon(&next);
     leaving = next;
     leaving.phase = LEAVING;
-    next = (struct daemon){.socket = -1, .handed = -1};
+    next = (struct daemon)NO_DAEMON;
   }
   if (!start_next()) return "the new daemon could not be started";
   is_under_way = true;
@@ -78,7 +82,7 @@ void replace_active(void) {
   leaving.phase = LEAVING;
   leaving.deadline_ms = now_ms() + options.yield_ms;
   active = next;
-  next = (struct daemon){.socket = -1, .handed = -1};
+  next = (struct daemon)NO_DAEMON;
   active.phase = SERVING;
   active.deadline_ms = 0;
   ping_for(&active);

@@ -37,6 +37,5 @@ void renew_standby(void) {
   if (due_ms > now_ms() + STANDBY_DELAY_MS) schedule_standby();
   if (next.phase == GONE || reload_is_under_way()) return;
   tell_standby(false);
-  kill_daemon(&next);
-  next.phase = LEAVING;
+  discard_next();
 }

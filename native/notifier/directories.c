@@ -83,10 +83,8 @@ void add_candidate(struct notifier *n, struct directory *directory, int tid, uin
     mark_uncertain(directory, now_ns() + UNKNOWN_CANDIDATE_NS);
   } else {
     size_t count = directory->candidate_count++;
-    if ((count & (count - 1)) == 0) {
-      size_t room = count ? count * 2 : 1;
-      directory->candidates = grow(directory->candidates, room * sizeof *directory->candidates);
-    }
+    directory->candidates =
+        room_for_one(directory->candidates, count, sizeof *directory->candidates);
     directory->candidates[count] = (struct candidate){
         .tid = tid,
         .first_asked_ms = asked_ms,

@@ -48,6 +48,11 @@ void *grow(void *memory, size_t bytes) {
   return grown;
 }
 
+void *room_for_one(void *list, size_t count, size_t item_bytes) {
+  bool is_full = (count & (count - 1)) == 0; /* its room is the next power of two */
+  return is_full ? grow(list, (count ? count * 2 : 1) * item_bytes) : list;
+}
+
 uint64_t now_ns(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -64,9 +69,7 @@ static uint64_t boot_ms(void) {
 /* ---- messages */
 
 static void push_name(const char ***list, size_t *count, const char *name) {
-  if ((*count & (*count - 1)) == 0) {
-    *list = grow(*list, (*count ? *count * 2 : 1) * sizeof **list);
-  }
+  *list = room_for_one(*list, *count, sizeof **list);
   (*list)[(*count)++] = name;
 }
 
@@ -77,9 +80,7 @@ static void begin_part(struct notifier *n, const char *text) {
   uint64_t ino = strtoull(text, &end, 10);
   const char *name = *end == ' ' ? end + 1 : end;
   size_t count = batch->part_count++;
-  if ((count & (count - 1)) == 0) {
-    batch->parts = grow(batch->parts, (count ? count * 2 : 1) * sizeof *batch->parts);
-  }
+  batch->parts = room_for_one(batch->parts, count, sizeof *batch->parts);
   batch->parts[count] = (struct part){
       .directory = enter_directory(n, ino, name),
       .first_name = batch->name_count,

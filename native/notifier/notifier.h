@@ -174,6 +174,11 @@ struct notifier {
 __attribute__((noreturn, format(printf, 2, 3))) void die(int code, const char *format, ...);
 /* realloc(3); ends the process if it fails. */
 void *grow(void *memory, size_t bytes);
+/*
+ * Returns a list of `count` items, moved if need be, with room for one more. Its room doubles each
+ * time, so it needs no count of its own.
+ */
+void *room_for_one(void *list, size_t count, size_t item_bytes);
 /* Returns CLOCK_MONOTONIC in nanoseconds. */
 uint64_t now_ns(void);
 

@@ -100,9 +100,7 @@ static void request_candidate(struct notifier *n, struct directory *directory,
   struct scan *scan = enter_scan(n, CANDIDATE, (uint64_t)candidate->tid);
   struct candidate_scan *own = &scan->candidate;
   size_t count = own->waiting_count++;
-  if ((count & (count - 1)) == 0) {
-    own->waiting = grow(own->waiting, (count ? count * 2 : 1) * sizeof *own->waiting);
-  }
+  own->waiting = room_for_one(own->waiting, count, sizeof *own->waiting);
   own->waiting[count] = directory->ino;
   /* A scan that has begun is queued again at its end */
   if (!scan->is_queued && !scan->has_begun) queue_promptly(n, scan);
