@@ -2,7 +2,7 @@
  * Daemons of tests that also run under a guardian, if EVENTFS_TEST_GUARD=1 asks for that: their
  * state is in memory that outlives them, and each change is in it before its reply.
  */
-import { childrenNamed } from '../clients/fault.js';
+import { childrenNamed } from '../processes.js';
 import type { Daemon } from './daemon.js';
 
 const isGuarded = process.env.EVENTFS_TEST_GUARD === '1';
