@@ -4,8 +4,9 @@ import { dirname } from 'node:path';
 import { probe } from '../../client/probe.js';
 import { detach, detachAll } from '../../client/unmount.js';
 import { Errno, UserError, errnoName, isSystemError } from '../../shared/errors.js';
+import { badPlace } from '../../shared/kernel/bad-place.js';
 import { type Connection, isSameConnection } from '../../shared/kernel/connection.js';
-import { MOUNT_TYPE, enclosing, mountedAt } from '../../shared/kernel/mountinfo.js';
+import { mountedAt } from '../../shared/kernel/mountinfo.js';
 import type { Logger } from '../../shared/log/logger.js';
 
 /**
@@ -59,7 +60,7 @@ export async function clearMountPoint(path: string, logger: Logger): Promise<voi
     }
     logger.warn(`${path}: detached the mount of a killed daemon`);
   }
-  refuseInside(path);
+  refuseBadPlace(path);
   makeInDev(path);
   try {
     if (!statSync(path).isDirectory())
@@ -79,17 +80,10 @@ function missingRemedy(path: string): string {
   return `try mkdir -p ${path}${own}`;
 }
 
-/**
- * Refuses a directory inside an eventfs: a mount there ends with the directory's owner, and inside
- * itself the daemon would wait for its own replies.
- * @throws UserError
- */
-function refuseInside(path: string): void {
-  const around = enclosing(path);
-  if (around?.type === MOUNT_TYPE)
-    throw new UserError(
-      `${path}: it is inside the eventfs at ${around.mountPoint} (choose a directory outside of it)`,
-    );
+/** @throws UserError if a daemon can't serve the directory */
+function refuseBadPlace(path: string): void {
+  const bad = badPlace(path);
+  if (bad !== null) throw new UserError(`${path}: ${bad.what} (${bad.mend})`);
 }
 
 /** Returns the error of a mount that gets no INIT within INIT_TIMEOUT_MS. */

@@ -6,6 +6,7 @@ import * as assert from 'uvu/assert';
 import { eventfs } from '../../support/mount/command.js';
 import { isMounted, mountPoint, run } from '../../support/mount/daemon.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
+import { PROJECT } from '../../support/project.js';
 import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
 
 const folder = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'check-'));
@@ -65,6 +66,14 @@ command('exits with 1 for each thing that would keep the daemon from its start',
   const cases: readonly (readonly [readonly string[], string, RegExp])[] = [
     [[], daemon.path, /: eventfs is mounted here already \(try eventfs umount /],
     [[], '/proc', /^\/proc: another filesystem is mounted here \(choose another directory\)$/],
+    [[], '/proc/self/fd', /^\/proc\/\d+\/fd: it is in \/proc, which the daemon reads \(choose /],
+    [[], PROJECT, /: eventfs itself is in it \(choose an empty directory\)$/],
+    [[], join(PROJECT, 'dist/fs'), /: eventfs itself is in it /],
+    [
+      [],
+      `${daemon.path}/log`,
+      /: it is inside the eventfs at \S+ \(choose a directory outside of it/,
+    ],
     [[], '/nowhere/at-all', /^\/nowhere\/at-all: No such file or directory \(try mkdir -p /],
     [[], plain, /: Not a directory \(give a directory to mount on\)$/],
     [['--socket', plain], mountPoint(), /: the file is not a socket /],

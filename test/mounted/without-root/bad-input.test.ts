@@ -121,6 +121,11 @@ refused('says that a mount point is inside an eventfs, of another daemon or its 
   assert.is((await run([...EVENTFS_NODE, 'umount', daemon.path])).code, 0);
 });
 
+refused('says that a daemon would wait for itself, as in /proc', async () => {
+  const path = `/proc/${process.pid}/fdinfo`;
+  await says(EVENTFS_NODE, path, `${path}: it is in /proc, which the daemon reads`, Exit.failed);
+});
+
 refused('says that the receive buffer is small without CAP_NET_ADMIN', async () => {
   const under = ['setpriv', '--bounding-set', '-net_admin', '--inh-caps', '-net_admin'];
   const daemon = await startDaemon(['--source', 'kernel'], mountPoint(), { under });

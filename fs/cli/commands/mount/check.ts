@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { mountPath, probe } from '../../../client/probe.js';
 import { UserError, isSystemError } from '../../../shared/errors.js';
 import { SILENT } from '../../../shared/log/logger.js';
+import { badPlace } from '../../../shared/kernel/bad-place.js';
 import { isRingOffered } from '../../../shared/kernel/ring-parameter.js';
 import { type Finding, findingLine } from '../../doctor/finding.js';
 import {
@@ -104,6 +105,8 @@ async function checkDirectory(path: string): Promise<Finding[]> {
       ];
     case 'none':
   }
+  const bad = badPlace(path);
+  if (bad !== null) return fail(bad.what, bad.mend);
   try {
     if (statSync(path).isDirectory())
       return [{ level: 'ok', what: `${path}: the directory is there` }];
