@@ -81,8 +81,8 @@ class Found<T> {
   }
 
   closeRest(): void {
-    for (const { attempt, close } of this.#attempts.values())
-      if (!attempt.hasFailed) close(attempt.result);
+    for (const found of this.#attempts.values())
+      if (!found.attempt.hasFailed) found.close(found.attempt.result);
     this.#attempts.clear();
   }
 }

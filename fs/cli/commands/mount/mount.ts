@@ -157,7 +157,6 @@ async function run(
   const kept = takeSettings(holder);
   const options = configuration.options;
   const trace = traceOf(options, log);
-  const requests = new RequestsSwitch(trace, logger, holder);
   const syslog = await syslogOf(options);
   const daemon = new (await loadDaemon(holder !== undefined))({
     ...daemonOptions(path, options, configuration, logger, trace),
@@ -187,9 +186,9 @@ async function run(
   const starter = options.stopFd === undefined ? null : watchStarter(options.stopFd, onSignal);
   process.once('exit', exitNow); // Node's own exit removes the handler first
   // A terminal that closes sends SIGHUP too: the daemon goes on.
+  const requests = new RequestsSwitch(trace, logger, holder);
   const renewal = new Renewal({ configuration, daemon, log, logger, trace, requests, holder });
   process.on('SIGHUP', () => renewal.reload());
-  process.on('SIGUSR1', () => requests.toggle());
   try {
     await daemon.start(stop);
     isUp = true;

@@ -17,7 +17,7 @@ export class RequestsSwitch {
   /** The kept text; -1 if this daemon has kept none. */
   #fd = -1;
 
-  /** Takes the switch of the last daemon. */
+  /** Takes the switch of the last daemon, and listens for SIGUSR1 from now on. */
   constructor(
     private readonly trace: Trace,
     private readonly logger: Logger,
@@ -26,6 +26,7 @@ export class RequestsSwitch {
     const kept = holder === undefined ? undefined : takeText(holder, SWITCH);
     if (kept !== undefined) this.#isOn = kept === ON;
     this.apply();
+    process.on('SIGUSR1', () => this.#toggle());
   }
 
   /** Applies the switch again, after the settings of the last daemon. */
@@ -36,7 +37,7 @@ export class RequestsSwitch {
   }
 
   /** Switches the trace on or off, and keeps that for the next daemon. */
-  toggle(): void {
+  #toggle(): void {
     this.#isOn = this.trace.toggle('requests');
     this.logger.info(
       this.#isOn
