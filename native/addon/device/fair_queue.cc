@@ -42,17 +42,26 @@ FairQueue::~FairQueue() {
 bool FairQueue::isUrgent(const uint8_t* bytes, uint64_t nowNs) {
   const fuse_in_header& header = headerOf(bytes);
   if (isResent(header)) return ++resentInARow_ <= kMostResentInARow;
+  if (header.nodeid == FUSE_ROOT_ID) {
+    if (locksDirectory(header.opcode)) return true;
+    if (header.opcode == FUSE_LOOKUP) return isWithinBudget(header.uid, nowNs);
+  }
   if (!isCloseOfWritten(header)) return false;
   uint64_t opener = userOf(bytes);
   auto user = users_.find(opener);
   if (user != users_.end() && user->second.closes > 0) return false;
-  if (nowNs - closesSinceNs_ >= kWindowNs) {
-    closes_.clear();
-    closesSinceNs_ = nowNs;
+  return isWithinBudget(opener, nowNs);
+}
+
+/** Returns whether a request of the user may be served at once, and counts it if so. */
+bool FairQueue::isWithinBudget(uint64_t user, uint64_t nowNs) {
+  if (nowNs - windowStartNs_ >= kWindowNs) {
+    atOnce_.clear();
+    windowStartNs_ = nowNs;
   }
-  uint32_t& closes = closes_[opener];
-  if (closes == kMostCloses) return false;
-  ++closes;
+  uint32_t& count = atOnce_[user];
+  if (count == kMostAtOnce) return false;
+  ++count;
   return true;
 }
 

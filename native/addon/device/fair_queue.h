@@ -39,9 +39,11 @@ class FairQueue {
    * Returns whether a request must be served now, before any further one is read:
    * - Requests that the kernel sends again come before all others (FUSE_NOTIFY_RESEND).
    * - A process that has closed a file that it has written may tell others that the file is
-   *   complete. A user's closes beyond kMostCloses in a window wait for the user's turns, and so
+   *   complete. A user's closes beyond kMostAtOnce in a window wait for the user's turns, and so
    *   do closes behind these: otherwise thousands of files that one process closes at its end
    *   would delay everybody.
+   * - While a user makes or removes a directory in the root, the kernel lets no other user do so.
+   *   It sends a LOOKUP, and then one such request at a time. LOOKUPs count with the closes.
    * If true, the request counts as served.
    */
   bool isUrgent(const uint8_t* bytes, uint64_t nowNs);
@@ -107,8 +109,8 @@ class FairQueue {
   static constexpr uint64_t kForgets = UINT64_MAX - 2;
   /** The most requests sent again that are served before a user has a turn. */
   static constexpr uint32_t kMostResentInARow = 8;
-  /** The most closes of one user that are served at once in a window: about 0.4 ms of work. */
-  static constexpr uint32_t kMostCloses = 32;
+  /** The most requests of one user that are served at once in a window: about 0.4 ms of work. */
+  static constexpr uint32_t kMostAtOnce = 32;
   static constexpr uint64_t kWindowNs = 5'000'000;
   /** The most memory of the queue: 16,000 requests without data. */
   static constexpr size_t kMostBytes = size_t{8} << 20;
@@ -126,6 +128,7 @@ class FairQueue {
   static size_t bucketOf(uint64_t unique) { return unique / 2 % kBuckets; }
   void forget(const Copy* copy);
   uint64_t userOf(const uint8_t* bytes) const;
+  bool isWithinBudget(uint64_t user, uint64_t nowNs);
   void append(Copy* copy);
   /** Drops each request for whose header `isDropped` returns true. */
   template <typename Test>
@@ -145,9 +148,9 @@ class FairQueue {
   bool hasResent_ = false;
   uint32_t resentInARow_ = 0;
   Openers openers_;
-  /** How many closes of each user were served at once since `closesSinceNs_`. */
-  std::unordered_map<uint64_t, uint32_t> closes_;
-  uint64_t closesSinceNs_ = 0;
+  /** How many requests of each user were served at once since `windowStartNs_`. */
+  std::unordered_map<uint64_t, uint32_t> atOnce_;
+  uint64_t windowStartNs_ = 0;
 };
 
 }  // namespace eventfs

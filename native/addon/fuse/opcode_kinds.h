@@ -18,6 +18,25 @@ inline bool isRelease(uint32_t opcode) {
 }
 
 /**
+ * Returns whether the kernel locks a directory for a request, so that it sends no other one of this
+ * kind for the directory (fs/namei.c).
+ */
+inline bool locksDirectory(uint32_t opcode) {
+  switch (opcode) {
+    case FUSE_CREATE:
+    case FUSE_LINK:
+    case FUSE_MKDIR:
+    case FUSE_MKNOD:
+    case FUSE_RENAME:
+    case FUSE_RENAME2:
+    case FUSE_RMDIR:
+    case FUSE_SYMLINK:
+    case FUSE_UNLINK: return true;
+    default: return false;
+  }
+}
+
+/**
  * Returns whether a request only frees memory, so that no process's death changes its result.
  * RELEASE is not such a request: it publishes the event of a written file, or of an open `publish`.
  */

@@ -26,7 +26,7 @@ const HANG_MS = 200;
 const QUEUED_MS = 30;
 /** More requests than the daemon serves without a turn of its event loop (kRequestsPerWakeUp). */
 const MANY = 140;
-/** More closes than those of one user that are served at once (kMostCloses in fair_queue.h). */
+/** More closes than those of one user that are served at once (kMostAtOnce in fair_queue.h). */
 const MANY_CLOSES = 900;
 
 const turns = suite('requests that wait');
@@ -90,6 +90,24 @@ turns('are served in the order of one user, and another user has a turn between 
     assert.equal(ofCrowd, ['first', 'crowd 0', 'crowd 1', 'crowd 2', 'crowd 3']);
     // The kernel may ask for the root's attributes first: that is a turn too.
     assert.ok(order.indexOf('other') <= 3, order.join());
+  });
+});
+
+turns('do not wait for a user that makes a directory and has other requests', async () => {
+  await withDaemon([], async () => {
+    const [first, maker, ...crowd] = await Promise.all(
+      [1, 2, 3, 4, 5, 6, 7, 8].map(() => caller(NOBODY)),
+    );
+    const other = await caller(OTHER);
+    const answers: Record<string, Promise<Answer>> = { first: (await hang(first)).answer };
+    for (const [n, calls] of crowd.entries()) answers[`crowd ${n}`] = (await hang(calls)).answer;
+    for (const [name, calls] of Object.entries({ maker, other })) {
+      const directory = `${daemon.path}/${calls.pid}`;
+      answers[name] = (await begin(calls, 'mkdir', directory, 0o755)).answer;
+    }
+    const order = await noteOrder(answers);
+    const last = order.indexOf('crowd 5');
+    assert.ok(order.indexOf('other') < last, `the root was locked: ${order.join()}`);
   });
 });
 
