@@ -9,7 +9,7 @@ import { sayFarewell } from './farewell.js';
 import { FleetMount } from './fleet-mount.js';
 import { Complaint } from './files/complaint.js';
 import { MetricsFile } from './files/metrics-file.js';
-import type { Codec } from './mqtt/connection.js';
+import type { Codec } from './mqtt/messages.js';
 import { Link, type LinkEvents } from './mqtt/link.js';
 import type { ArrivedMessage } from './mqtt/messages.js';
 import { type BridgeOptions, machineId, randomId } from './options.js';

@@ -1,6 +1,7 @@
 /** Tries a broker for `eventfs bridge --check`: the connection, the rights, and too many rights. */
 import type { Broker } from './mqtt/broker.js';
-import { type Codec, Connection } from './mqtt/connection.js';
+import { Connection } from './mqtt/connection.js';
+import type { Codec } from './mqtt/messages.js';
 import { randomId } from './options.js';
 import { answerTopic, askTopic, stateTopic } from './protocol/names.js';
 import { callText } from './protocol/state.js';

@@ -12,15 +12,18 @@ import { type BrokerBounds, boundsOf } from './broker-bounds.js';
 import { connectPacket } from './packets/connect-packet.js';
 import { CLOSED_AT_ONCE, failureText } from './failures.js';
 import { InFlight } from './in-flight.js';
-import type { ArrivedMessage, OutgoingMessage, Waiting, Will } from './messages.js';
+import type {
+  ArrivedMessage,
+  Codec,
+  ConnectionOptions,
+  OutgoingMessage,
+  Waiting,
+} from './messages.js';
 import { PacketReader } from './packets/packet-reader.js';
 import { publishPacket } from './packets/publish-packet.js';
 import { Reading } from './reading.js';
 import { reasonText } from './reasons.js';
 import { SignsOfLife } from './signs-of-life.js';
-
-/** The functions of the package mqtt-packet. */
-export type Codec = typeof import('mqtt-packet');
 
 const VERSION = { protocolVersion: 5 } as const;
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -53,14 +56,6 @@ export interface ConnectionEvents {
   beat(): void;
   /** Called once, when the connection has ended. */
   closed(reason: string): void;
-}
-
-/** The options of a connection. */
-export interface ConnectionOptions {
-  readonly clientId: string;
-  readonly will?: Will;
-  /** The keep-alive time of MQTT, in seconds. */
-  readonly keepAlive: number;
 }
 
 /** A connection. */

@@ -5,8 +5,8 @@
 import type { Logger } from '../../shared/log/logger.js';
 import { UserError, isSystemError } from '../../shared/errors.js';
 import type { Broker } from './broker.js';
-import { type Codec, Connection, type ConnectionEvents } from './connection.js';
-import type { Will } from './messages.js';
+import { Connection, type ConnectionEvents } from './connection.js';
+import type { Codec, Will } from './messages.js';
 
 const FIRST_MS = 500;
 const MOST_MS = 30_000;

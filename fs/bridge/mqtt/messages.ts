@@ -1,4 +1,4 @@
-/** The messages of a connection to a broker. */
+/** The messages and the options of a connection to a broker. */
 import type { IPublishPacket } from 'mqtt-packet';
 
 /** The message that the broker publishes if the connection breaks. */
@@ -25,4 +25,15 @@ export interface Waiting {
   readonly message: OutgoingMessage;
   readonly done: () => void;
   readonly refused: ((code: number) => void) | undefined;
+}
+
+/** The functions of the package mqtt-packet. */
+export type Codec = typeof import('mqtt-packet');
+
+/** The options of a connection. */
+export interface ConnectionOptions {
+  readonly clientId: string;
+  readonly will?: Will;
+  /** The keep-alive time of MQTT, in seconds. */
+  readonly keepAlive: number;
 }

@@ -1,6 +1,6 @@
 /** The packet CONNECT (MQTT 5, 3.1). */
 import type { IConnectPacket } from 'mqtt-packet';
-import type { ConnectionOptions } from '../connection.js';
+import type { ConnectionOptions } from '../messages.js';
 import { MOST_PACKET } from './packet-reader.js';
 
 /**

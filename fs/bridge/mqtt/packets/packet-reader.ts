@@ -5,7 +5,7 @@
  * many pieces keeps it busy for seconds, and a wrong length has it read the next packet.
  */
 import type { Packet, Parser } from 'mqtt-packet';
-import type { Codec } from '../connection.js';
+import type { Codec } from '../messages.js';
 
 /** The most bytes that a packet of the broker may have. */
 export const MOST_PACKET = 128 * 1024;

@@ -2,7 +2,7 @@
 import { exitNow } from '#native';
 import { Bridge } from '../../../bridge/bridge.js';
 import { takeAllReasons } from '../../../bridge/mqtt/codec.js';
-import type { Codec } from '../../../bridge/mqtt/connection.js';
+import type { Codec } from '../../../bridge/mqtt/messages.js';
 import { statusOf } from '../../../bridge/report.js';
 import { SavedFile } from '../../../bridge/files/saved.js';
 import { StatusSocket } from '../../../bridge/files/status-socket.js';

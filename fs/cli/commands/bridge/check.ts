@@ -1,7 +1,7 @@
 /** `eventfs bridge --check`: names the obstacles to a bridge's work, and does not run. */
 import { accessSync, constants, existsSync, mkdirSync, rmdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { Codec } from '../../../bridge/mqtt/connection.js';
+import type { Codec } from '../../../bridge/mqtt/messages.js';
 import type { BridgeOptions } from '../../../bridge/options.js';
 import { probeBroker } from '../../../bridge/probe-broker.js';
 import { METRICS_HINTS } from '../../../bridge/files/metrics-file.js';
