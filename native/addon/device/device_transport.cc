@@ -102,7 +102,7 @@ void DeviceTransport::reject(uint64_t unique, int error) {
 
 void DeviceTransport::close() {
   unwatch();
-  dropAhead();
+  ahead_.clear();
   replies_.close();
   fuse_.reset();
 }

@@ -57,8 +57,8 @@ class DeviceTransport final : public Transport {
   void noteOpener(const fuse_in_header& request, const iovec& reply) {
     ahead_.noteOpener(request, reply);
   }
-  /** Drops the requests that were read ahead: the kernel sends them again. */
-  void dropAhead() { ahead_.clear(); }
+  /** Drops the requests that were read ahead and that the kernel sends again. */
+  void dropAhead() { ahead_.dropResendable(); }
   /** Drops the requests that `failAhead` has failed. */
   void dropFailed() { ahead_.dropAnswered(); }
 

@@ -137,6 +137,10 @@ void FairQueue::clear() {
   dropIf([](const fuse_in_header&) { return true; });
 }
 
+void FairQueue::dropResendable() {
+  dropIf([](const fuse_in_header& request) { return !isForget(request.opcode); });
+}
+
 void FairQueue::dropAnswered() {
   dropIf([](const fuse_in_header& request) { return hasReply(request.opcode); });
 }

@@ -66,6 +66,8 @@ class FairQueue {
   ssize_t take(uint8_t* to);
   /** Drops all requests. */
   void clear();
+  /** Drops the requests that the kernel sends again (FUSE_NOTIFY_RESEND): all but FORGETs. */
+  void dropResendable();
   /** Drops the requests that have a reply: it was sent. INTERRUPTs and FORGETs stay. */
   void dropAnswered();
 
