@@ -44,8 +44,10 @@ function reader(command: readonly string[]): Promise<number> {
 }
 
 async function ofBridge({ local, fleet }: Stage): Promise<number> {
+  const streams = (): number => Number(statusOf(`${fleet.path}/log`).STREAMS);
+  const others = streams(); // that of the follower's bridge
   const ended = reader(['head', '-c', String(FLEET_BYTES), `${fleet.path}/match/HOST=web1`]);
-  await until(() => statusOf(`${fleet.path}/log`).STREAMS === '1', 'the reader does not read');
+  await until(() => streams() > others, 'the reader does not read');
   const start = performance.now();
   for (let at = 0; at < EVENTS; at += AT_ONCE)
     writeFileSync(`${local.path}/publish`, RECORDS.slice(at, at + AT_ONCE).join(''));

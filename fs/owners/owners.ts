@@ -17,6 +17,7 @@ import { traceDeath } from './death-trace.js';
 import { Endings } from './endings.js';
 import { SignalRights } from './signal-rights.js';
 import { KeptPidfds } from './kept-pidfds.js';
+import { OuterCallers } from './outer-callers.js';
 import { type Mortal, Owner } from './owner.js';
 import { ProcessFiles, addToWatch } from './process-files.js';
 import { MAX_PID, type Pid, type ProcessStatus } from './process.js';
@@ -39,7 +40,7 @@ export class Owners {
   });
   readonly #owners = new RecyclingMap<Pid, Owner>();
   readonly #rights = new SignalRights();
-  readonly #namespace = system.namespaceOf('self', 'pid');
+  readonly #outerCallers = new OuterCallers();
   /** How the dead owners ended. */
   readonly endings = new Endings();
   readonly #processes: ProcessFiles;
@@ -166,9 +167,8 @@ export class Owners {
    */
   isInside(caller: Caller): boolean {
     // The link costs less than the status, but only root may read that of another user.
-    if (caller.pid === 0 || system.namespaceOf(caller.pid, 'pid') === this.#namespace) return false;
-    const status = this.#processes.status(caller.pid);
-    return status !== undefined && status.namespacePids.length > 1;
+    if (caller.pid === 0 || this.#outerCallers.has(caller.pid)) return false;
+    return (this.#processes.status(caller.pid)?.namespacePids.length ?? 0) > 1;
   }
 
   /**
