@@ -115,7 +115,7 @@ export class QuotaUsage {
 
   /** Checks whether memory for reading is within the bound and its reserve. */
   fitsReserve(memory: number): boolean {
-    return this.memory + memory <= this.bounds.memory * (1 + RESERVE_SHARE);
+    return this.memory + memory <= this.#bounds.memory * (1 + RESERVE_SHARE);
   }
 
   /**

@@ -1,11 +1,11 @@
 /** The handlers of requests about an open directory. */
-import { Errno } from '../../../shared/errors.js';
+import { Errno, FsError } from '../../../shared/errors.js';
 import { Size } from '../../../fuse/abi.js';
 import { DONE, type Handlers } from '../../../fuse/opcodes.js';
 import type { Outcome, Reply } from '../../../fuse/reply.js';
 import type { Request } from '../../../fuse/request.js';
 import { Directory } from '../../../tree/nodes/directory.js';
-import type { FileHandle } from '../../../tree/nodes/node.js';
+import type { FileHandle, Handle } from '../../../tree/nodes/node.js';
 import { DirectoryHandle } from '../../../tree/nodes/open-file/directory-handle.js';
 import type { Tree } from '../../../tree/tree.js';
 import { NOT_DIRECTORY } from '../../common/calls.js';
@@ -26,7 +26,7 @@ export class DirectoryHandlers implements Pick<Handlers, Methods> {
   /**
    * opendir(3). Replies fuse_open_out; fails with ENOTDIR. It must not fail with ENOSYS, which
    * would turn directory caching on. No quota refuses it: a user whose memory is used up must be
-   * able to list, and to remove what is listed.
+   * able to list a directory, and to remove files.
    */
   opendir(request: Request, reply: Reply): Outcome {
     const { tree } = this;
@@ -45,17 +45,11 @@ export class DirectoryHandlers implements Pick<Handlers, Methods> {
    * is open without a charge shows entries that come during the listing.
    */
   readdir(request: Request, reply: Reply): Outcome {
-    const fh = request.u64();
-    const handle = fh === UNCHARGED ? null : this.tree.handle(fh as FileHandle);
-    const node = handle === null ? nodeOf(this.tree, request) : handle.node;
-    if (!(node instanceof Directory)) return reply.refuse(Errno.ENOTDIR, NOT_DIRECTORY);
+    const handle = this.#opened(request);
+    if (!(handle instanceof DirectoryHandle)) return reply.refuse(Errno.ENOTDIR, NOT_DIRECTORY);
     const offset = request.u64();
     reply.room = Math.min(request.u32(), reply.bytes.length - Size.fuse_out_header);
-    node.list(
-      offset,
-      reply,
-      handle instanceof DirectoryHandle ? handle.endFor(offset) : node.listingEnd,
-    );
+    handle.node.list(offset, reply, handle.endFor(offset));
     return DONE;
   }
 
@@ -68,9 +62,19 @@ export class DirectoryHandlers implements Pick<Handlers, Methods> {
 
   /** fsync(2) of a directory. Like fsync. */
   fsyncdir(request: Request): Outcome {
-    const fh = request.u64();
-    if (fh === UNCHARGED) nodeOf(this.tree, request);
-    else this.tree.handle(fh as FileHandle);
+    this.#opened(request);
     return DONE;
+  }
+
+  /**
+   * Reads the handle that comes next in the request. A directory that is open without a charge gets
+   * a new one for each request.
+   */
+  #opened(request: Request): Handle {
+    const fh = request.u64();
+    if (fh !== UNCHARGED) return this.tree.handle(fh as FileHandle);
+    const node = nodeOf(this.tree, request);
+    if (!(node instanceof Directory)) throw new FsError(Errno.ENOTDIR, NOT_DIRECTORY);
+    return new DirectoryHandle(node);
   }
 }
