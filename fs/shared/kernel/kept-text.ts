@@ -17,6 +17,31 @@ export function keepText(keeper: Keeper, name: string, text: string): number {
   return fd;
 }
 
+/** A text that changes. The holder has the last one. */
+export class KeptText {
+  /** The memfd; -1 while this daemon has kept no text. */
+  #fd = -1;
+
+  constructor(
+    private readonly keeper: Keeper,
+    private readonly name: string,
+  ) {}
+
+  /** Keeps a text in place of the last one. */
+  keep(text: string): void {
+    const before = this.#fd;
+    this.#fd = keepText(this.keeper, this.name, text);
+    if (before >= 0) closeSync(before);
+  }
+
+  /** Drops the last text, also that of an earlier daemon. */
+  drop(): void {
+    this.keeper.drop(this.name);
+    if (this.#fd >= 0) closeSync(this.#fd);
+    this.#fd = -1;
+  }
+}
+
 /** Takes a text that another daemon has kept; undefined if there is none. */
 export function takeText(keeper: Keeper, name: string): string | undefined {
   const fd = keeper.take(name);

@@ -2,11 +2,10 @@
  * The texts of the configuration that the guardian keeps, so that a daemon that follows a death has
  * the settings of the last one, and its mount point.
  */
-import { closeSync } from 'node:fs';
 import type { Command } from 'commander';
 import { Guardian } from '../../../guard/guardian.js';
 import type { Holder } from '../../../guard/holder.js';
-import { keepText, takeText } from '../../../shared/kernel/kept-text.js';
+import { KeptText, keepText, takeText } from '../../../shared/kernel/kept-text.js';
 import type { LiveSettings } from '../../../daemon/options.js';
 import { mountPath } from '../../../client/probe.js';
 import { Configuration } from './configuration.js';
@@ -56,15 +55,14 @@ export function keepConfiguration(
   keepText(holder, MOUNT_POINT, path);
 }
 
-/** The kept text of the settings; -1 before the first SIGHUP. */
-let settingsFd = -1;
+/** The kept text of the settings; undefined before the first SIGHUP. */
+let settings: KeptText | undefined;
 
 /** Keeps the settings that SIGHUP has applied for a daemon that follows the death of this one. */
 export function keepSettings(holder: Holder | undefined, { text }: Configuration): void {
   if (!(holder instanceof Guardian)) return;
-  const before = settingsFd;
-  settingsFd = keepText(holder, SETTINGS, JSON.stringify(text));
-  if (before >= 0) closeSync(before);
+  settings ??= new KeptText(holder, SETTINGS);
+  settings.keep(JSON.stringify(text));
 }
 
 /**
