@@ -265,6 +265,16 @@ crowded('raises no notice in a filesystem that is mounted over it', async () => 
   await watcher.end();
 });
 
+/** Changes a soft limit of the daemon by prlimit(1). @returns a function that restores it */
+async function setLimit(limit: 'nofile' | 'stack', soft: number): Promise<() => Promise<void>> {
+  const prlimit = (...args: readonly string[]): ReturnType<typeof run> =>
+    run(['prlimit', '--pid', String(daemon.pid), ...args]);
+  const { out } = await prlimit(`--${limit}`, '--raw', '--noheadings', '-o', 'SOFT,HARD');
+  const [before, hard] = out.trim().split(/\s+/);
+  await prlimit(`--${limit}=${soft}:${hard}`);
+  return async () => void (await prlimit(`--${limit}=${before}:${hard}`));
+}
+
 crowded(
   'gets its missed notices once the daemon has descriptors for the notifier again',
   async () => {
@@ -272,21 +282,7 @@ crowded(
     const watcher = await Watcher.on(path);
     publishNumbered(daemon.path, 1);
     await watcher.creates(1);
-    const limits = (
-      await run([
-        'prlimit',
-        '--pid',
-        String(daemon.pid),
-        '--nofile',
-        '--raw',
-        '--noheadings',
-        '-o',
-        'SOFT,HARD',
-      ])
-    ).out
-      .trim()
-      .split(/\s+/);
-    await run(['prlimit', '--pid', String(daemon.pid), `--nofile=5:${limits[1]}`]);
+    const restore = await setLimit('nofile', 5);
     process.kill(helperOf(daemon.pid), 'SIGKILL');
     await until(
       () => daemon.log().includes("the notifier can't run yet"),
@@ -295,7 +291,7 @@ crowded(
     publishNumbered(daemon.path, 100);
     await sleep(1000);
     assert.is(watcher.created.length, 1);
-    await run(['prlimit', '--pid', String(daemon.pid), `--nofile=${limits.join(':')}`]);
+    await restore();
     await watcher.creates(101);
     assert.equal(watcher.created, await listed(path));
     await until(
@@ -324,21 +320,7 @@ crowded('gets its missed notices once the notifier can have its thread again', a
   publishNumbered(daemon.path, 1);
   await watcher.creates(1);
   const said = daemon.log().length;
-  const limits = (
-    await run([
-      'prlimit',
-      '--pid',
-      String(daemon.pid),
-      '--stack',
-      '--raw',
-      '--noheadings',
-      '-o',
-      'SOFT,HARD',
-    ])
-  ).out
-    .trim()
-    .split(/\s+/);
-  await run(['prlimit', '--pid', String(daemon.pid), `--stack=${NO_ROOM}:${limits[1]}`]);
+  const restore = await setLimit('stack', NO_ROOM);
   process.kill(helperOf(daemon.pid), 'SIGKILL');
   await until(
     () => daemon.log().slice(said).includes("the notifier can't run yet"),
@@ -347,7 +329,7 @@ crowded('gets its missed notices once the notifier can have its thread again', a
   publishNumbered(daemon.path, 100);
   // The daemon tries again, more often than the notifier may die.
   await sleep(1500);
-  await run(['prlimit', '--pid', String(daemon.pid), `--stack=${limits.join(':')}`]);
+  await restore();
   await watcher.creates(101);
   assert.equal(watcher.created, await listed(path));
   await until(
