@@ -18,7 +18,7 @@ import { type Tail, tailOf } from './tail.js';
 const ROOM_WORDS = (1024 * 1024 + 128 * 1024) / 8;
 /** A text of more words, as of thousands of streams, may need more room than that. */
 const LONG_WORDS = ROOM_WORDS / 16;
-/** The journal asks for memory in pieces of this size, in bytes: the kernel takes 1 ms a MiB. */
+/** The journal asks for memory in pieces of this size, in bytes: 4 MiB take the kernel 1 ms. */
 const PIECE_BYTES = 256 * 1024;
 /** The least length of a half for a compaction, in 8-byte words. */
 const LEAST_COMPACTED_WORDS = (4 * 1024 * 1024) / 8;

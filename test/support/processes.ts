@@ -81,7 +81,7 @@ export function waitsForReply(pid: number): boolean {
 
 /**
  * Returns a size of proc_pid_status(5), in KiB.
- * @param field `VmRSS` is what is in memory, `RssAnon` the part of it that is not of a file, and
+ * @param field `VmRSS` is the resident memory, `RssAnon` the part of it that is of no file, and
  *   `VmHWM` the largest VmRSS so far
  * @throws Error if the process has ended
  */

@@ -28,7 +28,7 @@ class Skip extends Error {}
 
 /**
  * Ends a test that can't run here. The runner prints the reason, and counts the test as skipped.
- * @param why what is missing
+ * @param why the reason, as the name of a missing program
  */
 export function skip(why: string): never {
   throw new Skip(why);

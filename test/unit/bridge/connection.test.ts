@@ -99,7 +99,7 @@ connections('ends if a broker acknowledges nothing, before the numbers are used 
   assert.is(reason, 'the broker acknowledges nothing');
 });
 
-/** A broker whose socket keeps what is written until it is told to read. */
+/** A broker whose socket keeps the written bytes until it is told to read. */
 class StuckBroker extends Broker {
   readonly #unread: (() => void)[] = [];
   readonly socket = new Duplex({

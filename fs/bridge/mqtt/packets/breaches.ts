@@ -16,7 +16,7 @@ export function breachOf(packet: Packet, isOpen: boolean): string | null {
   if (isOpen && packet.cmd === 'connack') return 'the broker accepts the connection twice';
   if (packet.cmd !== 'publish') return null;
   if (packet.qos === 2)
-    return 'the broker sends a message with QoS 2, which nobody has subscribed to';
+    return 'the broker sends a message with QoS 2, but the bridge subscribes with QoS 1';
   if (packet.qos === 1 && packet.messageId === 0)
     return 'the broker sends a message with QoS 1 and no number';
   if (packet.properties?.topicAlias !== undefined)

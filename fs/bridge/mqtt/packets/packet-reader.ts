@@ -64,7 +64,7 @@ export class PacketReader {
     this.#filled = bytes.copy(this.#packet);
   }
 
-  /** Adds bytes to what has come before. @returns the bytes that begin with a packet's first */
+  /** Adds bytes to an unfinished packet. @returns the rest, which begins with a packet's first */
   #fill(bytes: Buffer): Buffer {
     if (this.#header.length > 0) {
       const all = Buffer.concat([this.#header, bytes]);

@@ -94,7 +94,7 @@ quota("of memory counts a symlink's target through renames until it is removed o
   kernel.close();
 });
 
-quota('of memory has a reserve for those who read, which nothing else may take', () => {
+quota('of memory has a reserve for readers, which nothing else may take', () => {
   const most = ownDirectory + fileOf('file') + 64 * HANDLE_BYTES;
   const { kernel, user, own } = withQuotas({ memory: most });
   const by = { uid: user.uid, gid: user.gid };
