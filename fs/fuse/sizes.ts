@@ -2,8 +2,14 @@
 
 const PAGE_BYTES = 4096;
 
-/** The largest data of one WRITE in bytes: more than the largest event. */
-export const MAX_WRITE_BYTES = 128 * 1024;
+/**
+ * The largest data of one WRITE in bytes: more than the largest event, and not much more, because
+ * the daemon reads the writes of a user's many processes before it serves other users
+ * (docs/decisions/140-turns-of-users.md).
+ */
+export const MAX_WRITE_BYTES = 68 * 1024;
+/** An earlier version has negotiated this. Its mount may be taken over by this one. */
+const EARLIER_MAX_WRITE_BYTES = 128 * 1024;
 /**
  * The most pages of one READ (fuse_init_out.max_pages): 1 MiB, so that a slow reader gets many
  * events at once.
@@ -17,7 +23,7 @@ export const MAX_PAGES = 256;
 export const LONG_READ_BYTES = (MAX_PAGES - 1) * PAGE_BYTES;
 
 /** The size of the request buffer in bytes. */
-export const REQUEST_BYTES = MAX_WRITE_BYTES + PAGE_BYTES;
+export const REQUEST_BYTES = EARLIER_MAX_WRITE_BYTES + PAGE_BYTES;
 /** The size of the reply buffer in bytes. */
 export const REPLY_BYTES = MAX_PAGES * PAGE_BYTES + PAGE_BYTES;
 /** The most bytes that one request or reply carries behind its fixed part. */

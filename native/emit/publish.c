@@ -15,11 +15,8 @@
 /* The longest time that a daemon may take for one write, in seconds. */
 enum { WRITE_TIMEOUT_S = 10 };
 
-/*
- * The kernel splits a write(2) of more than 128 KiB. The daemon refuses an event of more than 64
- * KiB.
- */
-enum { MAX_EVENT_BYTES = 128 * 1024 };
+/* The kernel splits a longer write(2). The daemon refuses an event of more than 64 KiB. */
+enum { MAX_EVENT_BYTES = 68 * 1024 };
 
 /* From linux/magic.h. UL, because f_type is signed on some machines. */
 #define FUSE_SUPER_MAGIC 0x65735546UL

@@ -1,7 +1,9 @@
 #include "device/fair_queue.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -29,6 +31,13 @@ static bool isResent(const fuse_in_header& header) { return (header.unique & kRe
 static bool isCloseOfWritten(const fuse_in_header& header) {
   return header.opcode == FUSE_RELEASE && (releaseOf(header).flags & O_ACCMODE) != O_RDONLY;
 }
+
+/** Returns the memory of the machine in bytes. */
+static size_t memoryOfMachine() {
+  return static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+}
+
+FairQueue::FairQueue() : mostBytes_(std::min(kMostBytes, memoryOfMachine() / kMachineShare)) {}
 
 FairQueue::~FairQueue() {
   clear();

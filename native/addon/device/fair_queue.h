@@ -22,7 +22,7 @@ namespace eventfs {
  */
 class FairQueue {
  public:
-  FairQueue() = default;
+  FairQueue();
   FairQueue(const FairQueue&) = delete;
   FairQueue& operator=(const FairQueue&) = delete;
   ~FairQueue();
@@ -55,7 +55,7 @@ class FairQueue {
    * Returns whether the queue takes one more request. The rest waits in the kernel: if the queue is
    * full, or has a request that the kernel has sent again.
    */
-  bool hasRoom() const { return !hasResent_ && bytes_ < kMostBytes; }
+  bool hasRoom() const { return !hasResent_ && bytes_ < mostBytes_; }
   /** Adds a copy of a request of `length` bytes, which begins with a fuse_in_header. */
   void add(const uint8_t* bytes, size_t length);
   /**
@@ -114,8 +114,12 @@ class FairQueue {
   /** The most requests of one user that are served at once in a window: about 0.4 ms of work. */
   static constexpr uint32_t kMostAtOnce = 32;
   static constexpr uint64_t kWindowNs = 5'000'000;
-  /** The most memory of the queue: 16,000 requests without data. */
-  static constexpr size_t kMostBytes = size_t{8} << 20;
+  /**
+   * The most memory of the queue: the writes of a thousand processes of 64 KiB each, or 130,000
+   * requests without data. On a machine with less than 2 GiB it is less.
+   */
+  static constexpr size_t kMostBytes = size_t{64} << 20;
+  static constexpr size_t kMachineShare = 32;
   /** The memory of a request without data: a longer name than NAME_MAX makes no request. */
   static constexpr size_t kCopyBytes = 512;
   /** The most free copies that are kept: malloc(3) costs as much as the rest of `add`. */
@@ -147,6 +151,7 @@ class FairQueue {
   Copy* free_ = nullptr;
   size_t freeCount_ = 0;
   size_t bytes_ = 0;
+  const size_t mostBytes_;
   bool hasResent_ = false;
   uint32_t resentInARow_ = 0;
   Openers openers_;

@@ -135,6 +135,7 @@ const ATTACKS: readonly Attack[] = [
   { name: 'stats-200', does: 'calls stat(2) in two hundred processes' },
   { name: 'stats-2000', does: 'calls stat(2) in two thousand processes' },
   { name: 'closes-2000', does: 'opens and closes a file in two thousand processes' },
+  { name: 'writes-1000', does: 'writes 64 KiB at a time in a thousand processes' },
 ];
 
 /** The environments of the daemons. */

@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
-#define LIMIT_S 120
 #define PAUSE_NS (100 * NS_PER_MS)
 #define QUEUE_EVENTS 4096
 #define EVENT_BYTES 65536

@@ -1,10 +1,10 @@
 /*
- * An unprivileged user who tries to stall or end the daemon: `hostile ATTACK MOUNT`. Without
- * arguments it lists the attacks.
+ * An unprivileged user who tries to stall or end the daemon: `hostile ATTACK MOUNT [SECONDS]`.
+ * Without arguments it lists the attacks.
  *
  * It prints `attacking` once its preparations are over, and twenty times a second `done N refused M
  * ERRNO M1 ...`: the numbers of the attack's system calls that have succeeded and failed so far,
- * with the errnos. It runs until it is killed, or for LIMIT_S. Its children die with it.
+ * with the errnos. It runs until it is killed, or for SECONDS. Its children die with it.
  */
 #include "events.h"
 #include "filters.h"
@@ -14,6 +14,7 @@
 #include "requests.h"
 #include <sys/resource.h>
 
+/* The default of SECONDS. */
 #define LIMIT_S 120
 
 static const struct attack {
@@ -65,6 +66,7 @@ static const struct attack {
     {"stats-200", stats_200},
     {"stats-2000", stats_2000},
     {"closes-2000", closes_2000},
+    {"writes-1000", writes_1000},
 };
 
 static const struct attack *find_attack(const char *name) {
@@ -99,10 +101,10 @@ static void print_tally(void) {
 
 int main(int argc, char **argv) {
   if (argc == 1) return list_attacks(), 0;
-  if (argc != 3) die("usage: hostile ATTACK MOUNT");
+  if (argc != 3 && argc != 4) die("usage: hostile ATTACK MOUNT [SECONDS]");
   const struct attack *attack = find_attack(argv[1]);
   mount_path = argv[2];
-  limit_time(LIMIT_S);
+  limit_time(argc == 4 ? (unsigned)parse_number(argv[3], "SECONDS", 1, 86400) : LIMIT_S);
   use_all_descriptors();
   tally = map_shared(sizeof *tally);
   if (fork_child() == 0) {

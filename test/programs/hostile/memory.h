@@ -76,4 +76,22 @@ static void keep_directories_open(long n) {
 
 static void opendirs(void) { fork_each(4, keep_directories_open); }
 
+/* Writes an event of the largest size again and again. */
+static void write_much_for_ever(long n) {
+  static char text[EVENT_BYTES];
+  char directory[PATH_MAX], path[PATH_MAX];
+  format(directory, "%s/%d.%ld", mount_path, (int)getppid(), n / 64);
+  int fd = open(short_name(path, directory, n % 64), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) die("%s: %m", path);
+  begun();
+  for (;;) count(pwrite(fd, text, sizeof text, 0));
+}
+
+/* Keeps 64 KiB of each process in the kernel's queue all the time. */
+static void writes_1000(void) {
+  char directory[PATH_MAX];
+  for (long n = 0; n < 16; n++) make_closed(directory, n);
+  fork_each(1000, write_much_for_ever);
+}
+
 #endif

@@ -174,9 +174,9 @@ session('reads the INIT of Linux 6.18 from its bytes', () => {
     0x00,
     0x06,
     0x00,
-    0x00,
-    0x02,
-    0x00, // max_background 2048, congestion_threshold 1536, max_write 128 KiB
+    0x10,
+    0x01,
+    0x00, // max_background 2048, congestion_threshold 1536, max_write 68 KiB
     0x01,
     0x00,
     0x00,

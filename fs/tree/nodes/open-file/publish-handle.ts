@@ -38,7 +38,7 @@ const NOTHING = Buffer.alloc(0);
  * The kernel splits a larger write(2) into pieces of this many bytes (fs/fuse/sizes.ts,
  * MAX_WRITE_BYTES).
  */
-const LARGEST_WRITE = 128 * 1024;
+const LARGEST_WRITE = 68 * 1024;
 /** The bits of `PublishHandle.#state`. */
 const Kept = { text: 1, isCut: 2, isBetween: 4, wasLargest: 8, rest: 16 } as const;
 /** How long the records of one write may hold the daemon, in ms; the next write takes the rest. */

@@ -1,5 +1,6 @@
 /** The file `publish`. */
 import * as assert from 'uvu/assert';
+import { MAX_WRITE_BYTES } from '../../../../fs/fuse/sizes.js';
 import { refusal } from '../../../support/memory/connection.js';
 import { MemoryKernel, O_RDWR, O_WRONLY } from '../../../support/memory/kernel.js';
 import { suite } from '../../../support/runner/suite.js';
@@ -113,7 +114,7 @@ publish('refuses an invalid event with EINVAL and a too large one with EFBIG', (
       JSON.stringify(bad),
     );
   }
-  for (const bad of [`a@/1\nK=${'v'.repeat(65536)}\n`, 'x'.repeat(128 * 1024)]) {
+  for (const bad of [`a@/1\nK=${'v'.repeat(65536)}\n`, 'x'.repeat(MAX_WRITE_BYTES)]) {
     assert.is(
       refusal(() => kernel.write(fh, bad)),
       'EFBIG',
