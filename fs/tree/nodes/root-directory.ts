@@ -254,8 +254,9 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
   /** readdir(3). Process directories come first, the fixed names last. */
   list(offset: number, to: Listing, end = this.listingEnd): void {
     if (!listDots(this.ino, this.ino, offset, to)) return;
-    const { listsLinks } = this.context.settings;
-    listRoot(this.directories, this.names, this.#fixed, listsLinks, offset, to, end);
+    const { directories, names, context } = this;
+    const { listsLinks } = context.settings;
+    listRoot({ directories, names, fixed: this.#fixed, listsLinks }, offset, to, end);
   }
 
   /** chmod(2), chown(2), utimensat(2). A size is ignored. */

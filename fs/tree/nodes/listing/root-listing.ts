@@ -32,21 +32,25 @@ interface Named {
   readonly name: string;
 }
 
+/** What the root has. */
+interface Contents<Directory extends Named> {
+  readonly directories: Pick<Sequence<Directory>, 'nextPosition' | 'seek' | 'at'>;
+  /** Says which directories are not listed, because another one has the name. */
+  readonly names: { isHidden(directory: Directory): boolean };
+  /** The fixed names, in their order. */
+  readonly fixed: readonly Fixed[];
+  /** Whether names that are links are listed. */
+  readonly listsLinks: boolean;
+}
+
 /**
  * Lists the root from an offset behind `.` and `..` on.
- * @param directories the process directories
- * @param names says which directories are not listed, because another one has the name
- * @param fixed the fixed names, in their order
- * @param listsLinks whether names that are links are listed
  * @param offset as in `Directory.list`
  * @param to as in `Directory.list`
  * @param end the position at which the listing ends
  */
 export function listRoot<Directory extends Named>(
-  directories: Pick<Sequence<Directory>, 'nextPosition' | 'seek' | 'at'>,
-  names: { isHidden(directory: Directory): boolean },
-  fixed: readonly Fixed[],
-  listsLinks: boolean,
+  { directories, names, fixed, listsLinks }: Contents<Directory>,
   offset: number,
   to: Listing,
   end: number,
