@@ -43,7 +43,7 @@ const PLACES = {
  * permissions each time. close(2) does not wait for a RELEASE. The file of libfuse's example is one
  * directory less deep, but the kernel asks for the root's attributes as well.
  */
-const OPERATIONS = [
+export const OPERATIONS = [
   {
     name: 'open',
     what: 'open+read+close',

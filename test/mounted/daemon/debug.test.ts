@@ -2,10 +2,15 @@
  * Tests the daemon's log and trace: --debug, EVENTFS_DEBUG, SIGUSR1, --log-level and --log-json.
  */
 import {
+  closeSync,
+  constants,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
+  readSync,
   readdirSync,
+  rmSync,
   rmdirSync,
   statSync,
   writeFileSync,
@@ -13,6 +18,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
+import { OPERATIONS } from '../../../benchmarks/figures/operations.js';
 import { Reader, killClients, statusOf } from '../../support/clients/clients.js';
 import { compiled } from '../../support/clients/compiled.js';
 import { eventfs } from '../../support/mount/command.js';
@@ -95,6 +101,35 @@ requests('shows the reason of an EPERM of mkdir(2)', async () => {
     await line(daemon, new RegExp(`<- #${unique} `)),
     `eventfs: requests: <- #${unique} EPERM (the caller may not signal process 1)`,
   );
+  await ended(daemon);
+});
+
+requests('shows the requests of the operations that the benchmark lists', async () => {
+  const daemon = await startDaemon([...NONE, '--debug=requests']);
+  const own = join(daemon.path, `${process.pid}.listed`);
+  mkdirSync(own);
+  const event = join(own, '1041');
+  writeFileSync(event, 'add@/x\n');
+  const calls = {
+    open: () => {
+      const fd = openSync(event, constants.O_RDONLY);
+      readSync(fd, Buffer.alloc(100));
+      closeSync(fd);
+    },
+    stat: () => statSync(event),
+  };
+  // statx(2) makes a request that the kernel sends once.
+  calls.stat();
+  for (const { name, requests: listed } of OPERATIONS) {
+    probe(daemon, `${name}-begins`);
+    calls[name]();
+    probe(daemon, `${name}-ends`);
+    await line(daemon, new RegExp(`${name}-ends`));
+    const [, traced] = daemon.log().split(new RegExp(`LOOKUP parent=1 "${name}-(?:begins|ends)"`));
+    const opcodes = [...traced.matchAll(/-> #\d+ (\w+) /g)].map(([, opcode]) => opcode);
+    assert.equal(opcodes, listed, name);
+  }
+  rmSync(own, { recursive: true });
   await ended(daemon);
 });
 

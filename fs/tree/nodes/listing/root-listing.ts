@@ -32,7 +32,7 @@ interface Named {
   readonly name: string;
 }
 
-/** What the root has. */
+/** The directories and the fixed names of the root. */
 interface Contents<Directory extends Named> {
   readonly directories: Pick<Sequence<Directory>, 'nextPosition' | 'seek' | 'at'>;
   /** Says which directories are not listed, because another one has the name. */
