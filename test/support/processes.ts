@@ -1,5 +1,6 @@
 /** Processes as proc(5) shows them. */
 import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { isSystemError } from '../../fs/shared/errors.js';
 
 /** A process or zombie: the fields of proc_pid_stat(5) that tests use. */
 export interface ProcessStat {
@@ -105,4 +106,14 @@ export function descriptors(pid: number, matches = /./): string[] {
       return []; // it has been closed
     }
   });
+}
+
+/** Sends SIGKILL. Returns false if the process has ended. */
+export function killed(pid: number): boolean {
+  try {
+    return process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if (isSystemError(error) && error.code === 'ESRCH') return false;
+    throw error;
+  }
 }

@@ -33,6 +33,9 @@ const NULL_DEVICE = '/sys/class/mem/null/uevent';
 const POLL = /^(7|73) /;
 /** How long the next daemon needs to restore the tree, in milliseconds. */
 const RESTORING_MS = 1500;
+const COMPACTED = 'the journal is compacted';
+/** The most writes after which the journal is compacted. */
+const MOST_WRITES = 1000;
 
 const uevents = suite('uevents');
 const yielding = suite('a daemon that has yielded');
@@ -46,8 +49,9 @@ yielding.after(async () => {
   await cleanUp();
 });
 
-async function start(): Promise<Daemon> {
-  version.install('');
+/** @param code runs at the start of each daemon */
+async function start(code = ''): Promise<Daemon> {
+  version.install(code);
   const args = ['--guard', '--source', 'kernel'];
   return startDaemon(args, undefined, { eventfs: version.command });
 }
@@ -119,14 +123,21 @@ uevents('of a batch come once, and at once, if the daemon dies in the batch', as
 });
 
 uevents('come after a death that follows a compaction of the journal', async () => {
-  const guarded = await start();
+  const guarded = await start(`const { Journal } = await import('${DIST}/state/journal.js');
+    const { endCompaction } = Journal.prototype;
+    Journal.prototype.endCompaction = function () {
+      endCompaction.call(this);
+      console.error('${COMPACTED}');
+    };`);
   const { path } = guarded;
   const reader = await readerOf(guarded);
   const before = send(3);
   await has(reader, before);
-  // Events of programs only, until the journal is compacted
+  // Events of programs only
   const text = 'add@/x\nACTION=add\nDEVPATH=/x\n\n'.repeat(500);
-  for (let n = 0; n < 80; n++) await run(['tee', `${path}/publish`], { input: text });
+  for (let n = 0; n < MOST_WRITES && !guarded.log().includes(COMPACTED); n++)
+    await run(['tee', `${path}/publish`], { input: text });
+  assert.match(guarded.log(), COMPACTED);
   process.kill(await daemonPid(path), 'SIGKILL');
   await has(reader, [...before, ...send(20)]);
   assert.is(await guarded.stop(), 0);

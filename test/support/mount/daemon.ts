@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseMountinfo } from '../../../fs/shared/kernel/mountinfo.js';
+import { childrenOf, killed } from '../processes.js';
 import { refuseUnreadable } from './other-user.js';
 import { EVENTFS_NODE } from '../project.js';
 
@@ -64,7 +65,10 @@ const running = new Set<ChildProcess>();
 /** Kills the daemons that failed tests have left. */
 export async function killDaemons(): Promise<void> {
   const ends = [...running].map((child) => new Promise((done) => child.once('close', done)));
+  // A daemon goes on if its guardian is killed.
+  const guarded = [...running].flatMap(({ pid }) => childrenOf(pid!));
   for (const child of running) child.kill('SIGKILL');
+  for (const pid of guarded) killed(pid);
   await within(STOP_TIMEOUT_MS, Promise.all(ends), 'daemons did not end by SIGKILL');
 }
 

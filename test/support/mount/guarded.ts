@@ -2,8 +2,7 @@
 import { readdirSync, readlinkSync, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { childrenNamed, descriptors, memoryKib } from '../processes.js';
-import { isSystemError } from '../../../fs/shared/errors.js';
+import { childrenNamed, descriptors, killed, memoryKib } from '../processes.js';
 import {
   type Daemon,
   EVENTFS_NODE,
@@ -120,16 +119,6 @@ export class GuardedMount {
         (sum, fd) => sum + (statSync(`${directory}/${fd}`).blocks * BLOCK_BYTES) / 2 ** 20,
         0,
       );
-  }
-}
-
-/** Sends SIGKILL. Returns false if the process has ended. */
-function killed(pid: number): boolean {
-  try {
-    return process.kill(pid, 'SIGKILL');
-  } catch (error) {
-    if (isSystemError(error) && error.code === 'ESRCH') return false;
-    throw error;
   }
 }
 
