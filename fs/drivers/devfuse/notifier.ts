@@ -12,6 +12,7 @@ import type { Logger } from '../../shared/log/logger.js';
 import type { Trace } from '../../shared/log/trace.js';
 import type { InotifyQueue } from '../../tree/inotify/inotify-queue.js';
 import { waitForEnd } from './former-notifier.js';
+import { LOOK_AFTER_MS, StuckCheck, leaveBehind } from './stuck-notifier.js';
 
 /** The notifier is restarted at most this often within RESTARTS_WINDOW_MS. */
 const MOST_RESTARTS = 5;
@@ -43,6 +44,9 @@ export class Notifier {
   readonly #deathsMs: number[] = [];
   #retryMs = FIRST_RETRY_MS;
   #retryTimer: NodeJS.Timeout | null = null;
+  /** Looks whether the notifier is stuck, for as long as it works on a batch. */
+  #lookTimer: NodeJS.Timeout | null = null;
+  readonly #stuck = new StuckCheck();
   /** Whether the last line of the log about it says that the notifier can't run yet. */
   #isLacking = false;
   readonly #work = (): void => {
@@ -71,13 +75,21 @@ export class Notifier {
     this.#start();
   }
 
-  /** Kills the notifier. It can't hang in a request, because the connection is over by now. */
+  /**
+   * Kills the notifier. It can't hang in a request, because the connection is over by now. But it
+   * may wait for a lock of the kernel, so the daemon waits for its end only for a moment.
+   */
   stop(): void {
     if (this.#isOver) return;
     this.#isOver = true;
     this.inotify.giveUp();
     if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
-    this.#child?.kill('SIGKILL');
+    this.#stopLooking();
+    const child = this.#child;
+    if (child === null) return;
+    child.kill('SIGKILL');
+    const timer = setTimeout(() => leaveBehind(child), MOST_ENDING_MS);
+    child.once('exit', () => clearTimeout(timer));
   }
 
   /**
@@ -91,7 +103,8 @@ export class Notifier {
     this.#child = null;
     this.#isBusy = true; // no batch is sent until a notifier runs
     this.inotify.notifierEnded();
-    child.kill('SIGKILL');
+    this.#stopLooking();
+    leaveBehind(child);
     waitForEnd(child.pid!, MOST_ENDING_MS);
   }
 
@@ -199,6 +212,33 @@ export class Notifier {
     this.#isBusy = true;
     this.trace.inotify?.(`-> ${describeBatch(batch)}`);
     this.#child.stdin!.write(batch);
+    this.#stuck.begin();
+    this.#lookTimer ??= setInterval(() => this.#look(), LOOK_AFTER_MS).unref();
+    this.#lookTimer.refresh();
+  }
+
+  #stopLooking(): void {
+    if (this.#lookTimer !== null) clearInterval(this.#lookTimer);
+    this.#lookTimer = null;
+  }
+
+  /** If the notifier is stuck in a directory, starts another one, which leaves that one out. */
+  #look(): void {
+    const child = this.#child;
+    if (child === null || !this.#isBusy) return this.#stopLooking();
+    if (!this.#stuck.isStuck(child.pid!)) return;
+    const { heldBack } = this.inotify;
+    const directory = heldBack.inWork;
+    if (directory === null || !heldBack.add(directory)) return;
+    const { ino, uid } = directory;
+    this.logger.warn(
+      `a process holds the lock of a directory of user ${uid}, so inotify events of that directory come late`,
+    );
+    child.once('exit', () => setTimeout(this.#work, heldBack.loosen(ino)).unref());
+    this.#child = null;
+    this.inotify.notifierEnded();
+    leaveBehind(child);
+    this.#restart();
   }
 
   /** Notes that the notifier has answered a batch: a later failure is logged anew. */

@@ -23,6 +23,7 @@
 import type { StatusLines } from '../../shared/status-lines.js';
 import { Batch, divideRoom } from './batch.js';
 import { type Ghost, Ghosts } from './ghosts.js';
+import { HeldBack } from './held-back.js';
 import type { WatchedDirectory } from './watch-state.js';
 
 /**
@@ -50,6 +51,7 @@ export class InotifyQueue {
   #lastUser = NO_USER;
   /** Directories with events in the batch that the notifier works on. */
   #inBatch: WatchedDirectory[] = [];
+  readonly heldBack = new HeldBack();
   readonly #ghosts = new Ghosts();
   /** Inodes of ended directories that the notifier still knows. */
   #ended: number[] = [];
@@ -207,7 +209,9 @@ export class InotifyQueue {
     const batch = new Batch();
     for (const ino of this.#ended) batch.addEnded(ino);
     this.#ended = [];
-    this.#lastUser = divideRoom(this.#due, this.#lastUser, MOST_NAMES, (directory, most) =>
+    this.heldBack.begin();
+    const due = this.heldBack.without(this.#due);
+    this.#lastUser = divideRoom(due, this.#lastUser, MOST_NAMES, (directory, most) =>
       this.#put(directory, most, batch),
     );
     this.#ghosts.putInto(batch);

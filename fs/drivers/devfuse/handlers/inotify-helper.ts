@@ -62,6 +62,7 @@ export class InotifyHelperHandlers implements SpecialCaller {
     const node =
       inotify.ghost(name) ?? this.tree.root.names.findForNotifier(name) ?? directory.lookup(name);
     if (node === undefined) return reply.refuse(Errno.ENOENT, NOT_FOUND);
+    if (node instanceof EventDirectory) inotify.heldBack.lookedUp(node);
     replyEntry(this.tree, reply, node);
     return DONE;
   }

@@ -1,0 +1,86 @@
+/**
+ * The directories whose events are held back: a notifier is stuck in them, or was a short time ago
+ * (fs/drivers/devfuse/stuck-notifier.ts).
+ */
+import { clock } from '../../shared/clock.js';
+import { MOUNT_USER } from '../nodes/attributes.js';
+import type { WatchedDirectory } from './watch-state.js';
+
+/**
+ * How long a directory's events are held back after the notifier was stuck in it. Each time, the
+ * events of all other directories wait until the daemon knows that it is stuck.
+ */
+const HELD_BACK_MS = 10_000;
+/** A user with this number of such directories has all of its events held back. */
+const MOST_OF_USER = 4;
+/** The most notifiers that are stuck at a time, which is the number of processes left behind. */
+const MOST_STUCK = 64;
+
+/** A directory whose events are held back. */
+interface Held {
+  readonly uid: number;
+  /** When that ends: milliseconds of clock.monotonicMs(). Infinity while a notifier is stuck. */
+  untilMs: number;
+}
+
+/** The directories, and the time until which the events of each are held back. */
+export class HeldBack {
+  /** By inode. */
+  readonly #held = new Map<number, Held>();
+  /** The directory of the batch that the notifier has looked up last. */
+  #lookedUp: WatchedDirectory | null = null;
+
+  /** Notes that a new batch begins. */
+  begin(): void {
+    this.#lookedUp = null;
+  }
+
+  /** Notes that the notifier looks up a directory of its batch. */
+  lookedUp(directory: WatchedDirectory): void {
+    this.#lookedUp = directory;
+  }
+
+  /** The directory in which the notifier makes files; null if it works in the root. */
+  get inWork(): WatchedDirectory | null {
+    const unmade = this.#lookedUp?.watch?.candidates?.inBatch?.size ?? 0;
+    return unmade > 0 ? this.#lookedUp : null;
+  }
+
+  /**
+   * Holds the events of a directory back: a notifier is stuck in it.
+   * @returns false if too many notifiers are stuck already
+   */
+  add({ ino, uid }: WatchedDirectory): boolean {
+    const stuck = [...this.#held.values()].filter(({ untilMs }) => untilMs === Infinity).length;
+    if (stuck >= MOST_STUCK) return false;
+    this.#held.set(ino, { uid, untilMs: Infinity });
+    return true;
+  }
+
+  /**
+   * Notes that the notifier is not stuck in the directory any more.
+   * @returns the milliseconds for which the events are still held back
+   */
+  loosen(ino: number): number {
+    const held = this.#held.get(ino);
+    if (held !== undefined) held.untilMs = clock.monotonicMs() + HELD_BACK_MS;
+    return HELD_BACK_MS;
+  }
+
+  /** Returns the directories whose events are not held back. */
+  without(due: ReadonlySet<WatchedDirectory>): Iterable<WatchedDirectory> {
+    if (this.#held.size === 0) return due;
+    const nowMs = clock.monotonicMs();
+    for (const [ino, { untilMs }] of this.#held) if (untilMs <= nowMs) this.#held.delete(ino);
+    const users = this.#usersWithMany();
+    return [...due].filter(({ ino, uid }) => !this.#held.has(ino) && !users.has(uid));
+  }
+
+  /** Any user may hold up directories of the mount's user, such as `log/`: these do not count. */
+  #usersWithMany(): ReadonlySet<number> {
+    const counts = new Map<number, number>();
+    for (const { uid } of this.#held.values()) counts.set(uid, (counts.get(uid) ?? 0) + 1);
+    counts.delete(MOUNT_USER.uid);
+    return new Set([...counts.keys()].filter((uid) => counts.get(uid)! >= MOST_OF_USER));
+  }
+}
