@@ -206,13 +206,17 @@ export abstract class EventDirectory
   override unlink(name: string): void {
     const entry =
       name === 'head' || name === 'tail' ? this.atEnd(name) : this.queue.entries.get(name);
-    if (entry !== undefined) return this.removeEntry(entry.name);
+    if (entry !== undefined) {
+      this.removeEntry(entry.name);
+      if (!(entry instanceof EventFile)) return;
+      return entry.opens > 0 ? entry.dropped() : this.unlinkedFiles.add(entry);
+    }
     const file = this.#specials?.take(name);
     if (file === undefined)
       throw this.fixture(name) === undefined
         ? new FsError(Errno.ENOENT, NO_ENTRY)
         : new FsError(Errno.EPERM, 'a name that the directory always has cannot be removed');
-    file.unlinked();
+    file.unlinked(this.unlinkedFiles);
     this.changed();
   }
 
@@ -267,6 +271,7 @@ export abstract class EventDirectory
     const { entries } = this.queue;
     if (file.name === file.event.name && entries.at(file.position) === file)
       entries.set(file.position, file.event);
+    this.unlinkedForgotten(file);
   }
 
   /** Drops the node of a file that is neither in the queue nor open. */

@@ -13,6 +13,7 @@ import {
   PERMISSION_BITS,
   TYPE_MASK,
 } from './attributes.js';
+import type { UnlinkedFiles } from './fixed/unlinked-files.js';
 import { type Handle, type Lifetime, Node, type NodeId } from './node.js';
 import { specialHeap } from '../prices.js';
 import type { Timestamp } from '../../bus/event.js';
@@ -30,6 +31,8 @@ export class SpecialFile extends Node implements Recorded {
   #recorder: Recorder | null = null;
   #directory = 0;
   #position = 0;
+  /** Those of its directory, once it is unlinked. */
+  #unlinkedFiles: UnlinkedFiles | null = null;
 
   /**
    * @param mode type (S_IFIFO, S_IFSOCK or S_IFLNK) and permissions
@@ -129,10 +132,17 @@ export class SpecialFile extends Node implements Recorded {
   /**
    * Runs when the file has lost its name. The account is not charged any more, and only earlier
    * descriptors reach the file.
+   * @param others the unlinked files of its directory
    */
-  unlinked(): void {
+  unlinked(others: UnlinkedFiles): void {
     this.#links = 0;
     this.#own.nameChanged();
+    this.#unlinkedFiles = others;
+    others.add(this);
+  }
+
+  override forgotten(): void {
+    this.#unlinkedFiles?.forgotten(this);
   }
 
   attributes(to: Attributes): void {
@@ -204,8 +214,8 @@ export class SymlinkFile extends SpecialFile {
   }
 
   /** Also frees the target. */
-  override unlinked(): void {
-    super.unlinked();
+  override unlinked(others: UnlinkedFiles): void {
+    super.unlinked(others);
     this.#target = '';
   }
 

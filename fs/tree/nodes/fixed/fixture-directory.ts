@@ -6,6 +6,7 @@ import { Directory } from '../directory.js';
 import type { Lifetime, Node, NodeId } from '../node.js';
 import { type End, EndLink, type EndsHost } from './end-link.js';
 import { fixedNameAt, inodeOfFixed } from './fixed-names.js';
+import { UnlinkedFiles } from './unlinked-files.js';
 
 /** A directory that makes the node of a fixed name at its first lookup. */
 export abstract class FixtureDirectory extends Directory implements EndsHost {
@@ -13,6 +14,8 @@ export abstract class FixtureDirectory extends Directory implements EndsHost {
   abstract readonly gid: number;
   /** The nodes of the fixed names that the kernel knows. */
   #fixtures: Map<string, Node> | null = null;
+  /** Null until a file is unlinked. */
+  #unlinked: UnlinkedFiles | null = null;
 
   constructor(
     protected readonly context: TreeContext,
@@ -71,6 +74,16 @@ export abstract class FixtureDirectory extends Directory implements EndsHost {
     return this.#knownOrMade(fixedNameAt(offset));
   }
 
+  /** The unlinked files that the kernel may still know. */
+  protected get unlinkedFiles(): UnlinkedFiles {
+    return (this.#unlinked ??= new UnlinkedFiles(this.context));
+  }
+
+  /** Runs after the kernel has forgotten a file, which may be an unlinked one. */
+  protected unlinkedForgotten(file: Node): void {
+    this.#unlinked?.forgotten(file);
+  }
+
   /** Runs after the kernel has forgotten the node of a fixed name. */
   fixtureForgotten(name: string): void {
     this.#fixtures?.delete(name);
@@ -78,12 +91,13 @@ export abstract class FixtureDirectory extends Directory implements EndsHost {
   }
 
   /**
-   * Disowns the nodes of the directory itself and of the fixed names, after the directory has
-   * ended.
+   * Disowns the nodes of the directory itself, of the fixed names and of unlinked files, after the
+   * directory has ended.
    */
   protected letGoOfNodes(): void {
     this.context.disown(this);
     for (const node of this.#fixtures?.values() ?? []) this.context.disown(node);
     this.#fixtures = null;
+    this.#unlinked?.end();
   }
 }

@@ -238,11 +238,13 @@ symlinks('replaced over and over while it is open does not make the ledger grow'
     assert.equal([ledger.mount.memory, ledger.mount.events], [memory, events]);
   }
   assert.is(kernel.readlink(nodes[99]), 'u'.repeat(4000));
-  for (const node of nodes.slice(0, 99))
+  // The daemon keeps the newest ones of a directory, which the kernel may know for ever
+  nodes.slice(0, 99).forEach((node, n) =>
     assert.is(
       refusal(() => kernel.readlink(node)),
-      'ENOENT',
-    );
+      n < 99 - 8 ? 'ESTALE' : 'ENOENT',
+    ),
+  );
   kernel.close();
 });
 
