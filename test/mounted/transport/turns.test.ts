@@ -161,13 +161,14 @@ async function reader(uid: number, directory: string): Promise<Calls> {
   return calls;
 }
 
-// A RELEASE has no user: its requests, and these of root, have one number.
 turns('come after the close of a file that their caller was told of', async () => {
   await withDaemon([], async () => {
-    const [first, ...crowd] = await Promise.all([1, 2, 3, 4].map(() => caller(ROOT)));
+    const first = await caller(NOBODY);
+    // The close would be the third request of its user.
+    const crowd = await Promise.all([1, 2].map(() => caller(OTHER)));
     const writer = await caller(OTHER);
     const directory = await beginEvent(writer);
-    const stream = await reader(OTHER, directory);
+    const stream = await reader(ROOT, directory);
     await hang(first);
     const answers = await Promise.all(crowd.map((calls) => hang(calls)));
     await writer.call('close', 1);
