@@ -1,5 +1,6 @@
 /** `eventfs umount`: stops the daemon, or removes the mount that a dead daemon has left. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { unmountHindrance } from '../../client/mounting/fusermount-refusals.js';
 import { abort, detach, detachAll } from '../../client/unmount.js';
 import { keepsOut, mountPath, probe } from '../../client/probe.js';
 import { NotServedError, UserError, isSystemError } from '../../shared/errors.js';
@@ -36,7 +37,9 @@ export async function umount(directory: string): Promise<void> {
     // the connection is dead in the other places too to which it was bound
     if (connection !== undefined) detachAll(connection);
   } catch (error) {
-    if (isSystemError(error)) throw UserError.from(error, path, { EPERM: 'try as root' });
+    const lasting = unmountHindrance();
+    const mend = lasting === undefined ? 'try as root' : `${lasting.what}: ${lasting.mend}`;
+    if (isSystemError(error)) throw UserError.from(error, path, { EPERM: mend });
     throw error;
   }
 }

@@ -1,5 +1,5 @@
 /** The checks of `eventfs doctor` for users who mount without root. */
-import { hindrance } from '../../client/mounting/fusermount-refusals.js';
+import { hindrance, unmountHindrance } from '../../client/mounting/fusermount-refusals.js';
 import { findFusermount, permitsAllowOther } from '../../client/mounting/fusermount.js';
 import type { Finding } from './finding.js';
 
@@ -24,6 +24,8 @@ export function fusermountFinding(
   if (program === undefined) return { level: failure, ...missing };
   const obstacle = hindrance(program);
   if (obstacle !== undefined) return { level: failure, ...obstacle };
+  const lasting = unmountHindrance();
+  if (lasting !== undefined) return { level: 'warn', ...lasting };
   return { level: 'ok', what: works(program.path) };
 }
 

@@ -1,5 +1,5 @@
 /** Why fusermount3(1) can't mount, and what to do about it. */
-import { readFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync } from 'node:fs';
 import { FailedCallError, UserError } from '../../shared/errors.js';
 import { kernelsRoot } from '../../shared/kernel/kernels-root.js';
 
@@ -10,6 +10,9 @@ export interface Fusermount {
   readonly isSetuid: boolean;
 }
 
+/** The list of mounts in which fusermount3 looks for a mount before it unmounts it. */
+const MTAB = '/etc/mtab';
+
 /** The program's messages (util/fusermount.c), and the remedies. */
 const REMEDIES: readonly (readonly [RegExp, string])[] = [
   [/no write access|not owned by user/, 'choose a directory of your own'],
@@ -19,15 +22,36 @@ const REMEDIES: readonly (readonly [RegExp, string])[] = [
   [/unknown option/, 'install fuse3 instead of an older fuse'],
 ];
 
+/** An obstacle, and what to do about it. */
+interface Obstacle {
+  readonly what: string;
+  readonly mend: string;
+}
+
+/**
+ * Returns a reason why the program can't unmount what it has mounted. debootstrap's trees and some
+ * images of containers lack the file.
+ *
+ * @returns undefined if nothing is known to hinder it
+ */
+export function unmountHindrance(): Obstacle | undefined {
+  try {
+    accessSync(MTAB, constants.R_OK);
+    return undefined;
+  } catch {
+    return {
+      what: `fusermount3 can't unmount without ${MTAB}`,
+      mend: `as root: ln -s /proc/self/mounts ${MTAB}`,
+    };
+  }
+}
+
 /**
  * Returns a reason why the program can't mount at all, and a remedy, for `mount` and `doctor`.
  *
  * @returns undefined if nothing is known to hinder it
  */
-export function hindrance({
-  path,
-  isSetuid,
-}: Fusermount): { readonly what: string; readonly mend: string } | undefined {
+export function hindrance({ path, isSetuid }: Fusermount): Obstacle | undefined {
   if (!kernelsRoot.isMapped)
     return {
       what: `this user namespace has no uid for root, so ${path} can't mount`,

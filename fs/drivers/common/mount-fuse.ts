@@ -2,7 +2,7 @@
 import { closeSync } from 'node:fs';
 import { mount, openFuse } from '#native';
 import { fuseDeviceRemedy } from '../../client/mounting/fuse-device.js';
-import { hindrance } from '../../client/mounting/fusermount-refusals.js';
+import { hindrance, unmountHindrance } from '../../client/mounting/fusermount-refusals.js';
 import {
   findFusermount,
   findFusermount2,
@@ -111,7 +111,9 @@ export function mountLimits({
   isShared,
 }: Pick<FuseMount, 'isOfUser' | 'isShared'>): readonly string[] {
   if (!isOfUser) return [];
+  const lasting = unmountHindrance();
   return [
+    ...(lasting === undefined ? [] : [`${lasting.what}, so this mount stays (${lasting.mend})`]),
     isShared
       ? 'inotify reports no events in directories of other users (they can wait with poll(2) on .stream)'
       : "other users, root included, can't use this mount (root can add user_allow_other to /etc/fuse.conf)",

@@ -1,6 +1,7 @@
 /** Mounts and unmounts for both drivers. Its errors tell the user what to do. */
 import { mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { unmountHindrance } from '../../client/mounting/fusermount-refusals.js';
 import { probe } from '../../client/probe.js';
 import { detach, detachAll } from '../../client/unmount.js';
 import { Errno, UserError, errnoName, isSystemError } from '../../shared/errors.js';
@@ -104,8 +105,11 @@ export function detachOrTell(connection: Connection, logger: Logger): void {
     process.geteuid?.() === 0
       ? 'it is below another mount: unmount that, then try umount'
       : 'fusermount3 does not unmount it: try fusermount3 -uz';
-  for (const path of detachAll(connection.minor))
-    logger.warn(`${path}: the mount stays (${remedy} ${path})`);
+  const lasting = unmountHindrance();
+  for (const path of detachAll(connection.minor)) {
+    const why = lasting === undefined ? `${remedy} ${path}` : `${lasting.what}: ${lasting.mend}`;
+    logger.warn(`${path}: the mount stays (${why})`);
+  }
 }
 
 /**

@@ -74,6 +74,31 @@ refused('says why fusermount3 can not mount', async () => {
   await says(bound, path, "this process can't gain rights (no_new_privs)", Exit.systemCall);
 });
 
+refused('says that fusermount3 can not unmount without /etc/mtab', async () => {
+  const path = ownMountPoint();
+  const bare = [
+    'mount -t tmpfs none /mnt',
+    'cp -a /etc/. /mnt; rm -f /mnt/mtab',
+    'mount --bind /mnt /etc',
+  ].join('; ');
+  const script = `
+    "$@" mount --source none ${path} & until test -e ${path}/publish; do sleep 0.1; done
+    "$@" umount ${path}; echo code $?; wait`;
+  const user = [...AS_NOBODY, 'sh', '-c', script, 'sh'];
+  const { out, err } = await run([...where(bare, user)]);
+  const mend = 'as root: ln -s /proc/self/mounts /etc/mtab';
+  const why = "fusermount3 can't unmount without /etc/mtab";
+  assert.is(out, 'code 111\n', err);
+  assert.match(err, `${why}, so this mount stays (${mend})`);
+  assert.match(err, `${path}: the mount stays (${why}: ${mend})`);
+  assert.match(err, `eventfs: umount: ${path}: Operation not permitted (${why}: ${mend})`);
+  const found = await findings(path, ['unshare', '-m', 'sh', '-ec', `${bare}; exec "$@"`, 'sh']);
+  assert.equal(
+    found.find(({ what }) => what === why),
+    { level: 'warn', what: why, mend },
+  );
+});
+
 refused('passes the reason of fusermount3 on, with a remedy', async () => {
   const command = [...AS_NOBODY, ...eventfsForOthers()];
   const own = ownMountPoint();
