@@ -49,9 +49,18 @@ command('exits with 100 if the configuration is wrong, and names the line', asyn
   assert.match(failures[0], `${config}:2: `);
 });
 
-command('exits with 100 if options exclude each other', async () => {
-  const { failures, code } = await check(['--standby']);
-  assert.equal([failures, code], [['--standby: it needs --guard (add --guard)'], 100]);
+command('exits with 100 if an option is wrong, or does not go with others', async () => {
+  const cases: readonly (readonly [readonly string[], RegExp])[] = [
+    [['--standby'], /^--standby: it needs --guard \(add --guard\)$/],
+    [['--rebroadcast', '1'], /^--rebroadcast 1: a source reads group mask 1/],
+    [['--sticky', 'log'], /^sticky: log: File already exists/],
+  ];
+  for (const [args, failure] of cases) {
+    const { failures, code } = await check(args);
+    assert.equal([failures.length, code], [1, 100]);
+    assert.match(failures[0], failure);
+    assert.is((await eventfs(['mount', mountPoint(), ...args])).code, 100);
+  }
 });
 
 command('does not ask for the store of systemd outside of a service', async () => {
@@ -79,8 +88,6 @@ command('exits with 1 for each thing that would keep the daemon from its start',
     [['--socket', plain], mountPoint(), /: the file is not a socket /],
     [['--socket', '/nowhere/s'], mountPoint(), /^\/nowhere\/s: [^\n]*its directory does not exist/],
     [['--fifodir', '/nowhere'], mountPoint(), /^\/nowhere: No such file or directory/],
-    [['--rebroadcast', '1'], mountPoint(), /^--rebroadcast 1: a source reads group mask 1/],
-    [['--sticky', 'log'], mountPoint(), /^sticky: log: File already exists/],
     [['--fd-holder', 's6:/nowhere'], mountPoint(), /^\/nowhere: .*\(start s6-fdholder-daemon/],
   ];
   for (const [args, directory, failure] of cases) {

@@ -2,7 +2,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import type { Command } from 'commander';
 import { mountPath, probe } from '../../../client/probe.js';
-import { UserError, isSystemError } from '../../../shared/errors.js';
+import { UsageError, UserError, isSystemError } from '../../../shared/errors.js';
 import { SILENT } from '../../../shared/log/logger.js';
 import { badPlace } from '../../../shared/kernel/bad-place.js';
 import { isRingOffered } from '../../../shared/kernel/ring-parameter.js';
@@ -27,6 +27,15 @@ import type { MountOptions } from './mount-options.js';
 /** The bit of CAP_SYS_ADMIN in a set of capabilities: capabilities(7). */
 const CAP_SYS_ADMIN = 1n << 21n;
 
+/** A finding, and whether the options or the configuration are wrong. */
+interface Checked extends Finding {
+  readonly isUsage?: boolean;
+}
+
+function failure(error: UserError): Checked {
+  return { level: 'fail', what: error.message, isUsage: error instanceof UsageError };
+}
+
 /**
  * Checks the options, the configuration, the directory and the machine. Prints one line a finding.
  * The exit code is 100 if the options or the configuration are wrong, and 1 if anything else would
@@ -40,7 +49,7 @@ export async function check(directory: string, command: Command): Promise<void> 
   const isBuilt = addon.every(({ level }) => level !== 'fail');
   const { finding, configuration } = configured(command);
   const options = configuration?.options;
-  const findings = [
+  const findings: readonly Checked[] = [
     ...addon,
     ...checkKernel(),
     ...checkFuse(),
@@ -55,11 +64,11 @@ export async function check(directory: string, command: Command): Promise<void> 
       : []),
   ];
   print(findings.map(findingLine).join(''));
-  if (finding.level === 'fail') process.exitCode = ExitCode.usage;
+  if (findings.some(({ isUsage }) => isUsage === true)) process.exitCode = ExitCode.usage;
   else if (findings.some(({ level }) => level === 'fail')) process.exitCode = ExitCode.failed;
 }
 
-function configured(command: Command): { finding: Finding; configuration: Configuration | null } {
+function configured(command: Command): { finding: Checked; configuration: Configuration | null } {
   try {
     const configuration = new Configuration(command);
     refuseGuardConflicts(configuration.options);
@@ -68,7 +77,7 @@ function configured(command: Command): { finding: Finding; configuration: Config
     return { finding: { level: 'ok', what }, configuration };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    return { finding: { level: 'fail', what: error.message }, configuration: null };
+    return { finding: failure(error), configuration: null };
   }
 }
 
@@ -119,7 +128,7 @@ async function checkDirectory(path: string): Promise<Finding[]> {
 }
 
 /** Checks the process that holds the mount while no daemon runs. */
-async function checkGuard(options: MountOptions): Promise<Finding[]> {
+async function checkGuard(options: MountOptions): Promise<Checked[]> {
   if (!wantsHolder(options)) return [];
   const option = holderOption(options);
   if (options.fdHolder === 'systemd' && process.env.NOTIFY_SOCKET === undefined)
@@ -134,7 +143,7 @@ async function checkGuard(options: MountOptions): Promise<Finding[]> {
     await checkHolder(options);
     return [{ level: 'ok', what: option }];
   } catch (error) {
-    if (error instanceof UserError) return [{ level: 'fail', what: error.message }];
+    if (error instanceof UserError) return [failure(error)];
     if (!isSystemError(error)) throw error;
     return [{ level: 'fail', what: UserError.from(error, option).message }];
   }
@@ -145,14 +154,13 @@ async function checkOptions(
   directory: string,
   options: MountOptions,
   configuration: Configuration,
-): Promise<Finding[]> {
+): Promise<Checked[]> {
   const { daemonOptions } = await import('./mount.js');
   const { checkDaemon } = await import('../../../daemon/check.js');
   const all = daemonOptions(mountPath(directory), options, configuration, SILENT);
-  const parts = (await checkDaemon(all)).map(({ option, error }): Finding => {
-    if (error === null) return { level: 'ok', what: option };
-    return { level: 'fail', what: error.message };
-  });
+  const parts = (await checkDaemon(all)).map(({ option, error }): Checked =>
+    error === null ? { level: 'ok', what: option } : failure(error),
+  );
   const needsRing = options.transport === 'io-uring' && options.driver === 'devfuse';
   const ring: Finding = {
     level: 'fail',
