@@ -291,6 +291,29 @@ command('fails with one line if standard output is closed', async () => {
   );
 });
 
+command('fails like each command that only prints if standard output is closed', async () => {
+  const printing = [
+    '--help',
+    '--version',
+    'help watch',
+    'mount --check /mnt',
+    'coldplug --dry-run',
+    'bridge --help',
+    `--mount ${daemon.path} status`,
+  ];
+  const closed = (args: string): ReturnType<typeof run> =>
+    run(['bash', '-c', `timeout 10 ${EVENTFS} ${args} >&-`]);
+  for (const args of printing) {
+    const { err, code } = await closed(args);
+    assert.equal([code, err.split('\n').length], [111, 2], args);
+  }
+  const quiet = [`exec --mount ${daemon.path} -- sh -c : --help`, `emit ACTION=a DEVPATH=/x`];
+  for (const args of quiet) {
+    const { code } = await closed(`--mount ${daemon.path} ${args}`);
+    assert.is(code, 0, args);
+  }
+});
+
 command('and run end with 103 and one line when the daemon ends', async () => {
   for (const end of ['stop', 'kill'] as const) {
     const other = await startDaemon();
