@@ -13,12 +13,14 @@ const MOUNT_HELPER = 'mount.fuse';
  */
 export async function main(argv: readonly string[]): Promise<void> {
   const program = await programFor(fromCommand(argv.slice(2))[0]);
+  const isHelpOfCompare = argv[2] === 'help' && argv[3] === 'compare'; // compare has its own parser
+  const words = isHelpOfCompare ? [...argv.slice(0, 2), 'compare', '--help'] : argv;
   try {
-    if (!(await mountedByHelper(program, argv))) await program.parseAsync(argv);
+    if (!(await mountedByHelper(program, words))) await program.parseAsync(words);
   } catch (error) {
     if (error instanceof CommanderError)
       process.exitCode = error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
-    else process.exitCode = explain(error, nameOf(program, argv));
+    else process.exitCode = explain(error, nameOf(program, words));
   }
 }
 
@@ -36,9 +38,13 @@ async function programFor(command: string | undefined): Promise<Command> {
   return (await import('./command-line/program.js')).createProgram();
 }
 
-/** Returns the name of the command that the arguments call. A call by mount(8) is `mount`. */
+/**
+ * Returns the name of the command that the arguments call: `help` for options of the program, and
+ * `mount` for a call by mount(8).
+ */
 function nameOf(program: Command, argv: readonly string[]): string {
   const [name] = fromCommand(argv.slice(2));
+  if (name === undefined || name === 'help' || name.startsWith('-')) return 'help';
   return program.commands.some((command) => command.name() === name) ? name : 'mount';
 }
 

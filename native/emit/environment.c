@@ -85,7 +85,10 @@ char *build_event(size_t *length) {
         "ACTION and DEVPATH are required "
         "(try eventfs emit ACTION=change DEVPATH=/my/thing SUBSYSTEM=mine)");
   }
+  if (action[0] == '\0' || strpbrk(action, "@\n") != NULL)
+    die(EXIT_USAGE, "ACTION=%s: it must be a text without @ and line ends", action);
   if (devpath[0] != '/') die(EXIT_USAGE, "DEVPATH=%s: it must begin with /", devpath);
+  if (strchr(devpath, '\n') != NULL) die(EXIT_USAGE, "DEVPATH=%s: it has a line end", devpath);
   size_t size = strlen(action) + 1 + strlen(devpath) + 1;
   for (size_t i = 0; i < count; i++) {
     size += properties[i].key_length + 1 + strlen(properties[i].value) + 1;

@@ -94,6 +94,15 @@ static bool has_lower_case_key(const char *filter) {
   return false;
 }
 
+/* Returns whether a message of this program may show a name: ASCII, and not thousands of it. */
+static bool is_printable(const char *text) {
+  size_t length = strlen(text);
+  for (size_t at = 0; at < length; at++) {
+    if (text[at] < ' ' || text[at] > '~') return false;
+  }
+  return length > 0 && length < PATH_MAX / 8;
+}
+
 /* Returns false if the Node program must judge the values. */
 static bool are_plain(const struct options *options) {
   const char *since = options->since;
@@ -104,6 +113,7 @@ static bool are_plain(const struct options *options) {
   const char *label = options->label;
   if (label != NULL && (*label == '\0' || strchr(label, '/') != NULL)) return false;
   if (strlen(options->filter) > MOST_FILTER_BYTES) return false;
+  if (!is_printable(options->command[0])) return false;
   return !has_lower_case_key(options->filter);
 }
 

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { EXIT_CODE_MEANINGS, ExitCode } from '../terminal/explain.js';
-import { print } from '../terminal/output.js';
+import { print, printError } from '../terminal/output.js';
 import { HELP, example, helpColumns, note } from './help.js';
 import { mountBefore } from './mount-option.js';
 
@@ -78,9 +78,12 @@ export function completeCommands(program: Command): Command {
   return program;
 }
 
-/** Prints a usage error in one line, with the command that shows the help. */
-function hintAt(help: string): (text: string, write: (text: string) => void) => void {
-  return (text, write) => write(`eventfs: ${oneLine(text)} (try ${help})\n`);
+/**
+ * Prints a usage error in one line, with the command that shows the help. commander's own way of
+ * writing ends the process with another exit code if standard error is a full disk.
+ */
+function hintAt(help: string): (text: string) => void {
+  return (text) => printError(`${oneLine(text)} (try ${help})`);
 }
 
 /** Returns the version in package.json. This file is compiled to dist/fs/cli/command-line/. */

@@ -4,7 +4,7 @@ import { SingleBar } from 'cli-progress';
 import { UsageError, UserError, errnoText, isSystemError } from '../../shared/errors.js';
 import { type Device, devices, subsystems } from '../devices.js';
 import { parseFilter } from '../../client/events/text.js';
-import { print, printable } from '../terminal/output.js';
+import { print, printError, printable } from '../terminal/output.js';
 
 /** The options of `eventfs coldplug`. */
 export interface ColdplugOptions {
@@ -38,9 +38,7 @@ export function coldplug(filterText: string, options: ColdplugOptions): void {
     return;
   }
   const refused = triggerAll(wanted, asked);
-  console.error(
-    `eventfs: coldplug: triggered ${wanted.length - refused} of ${wanted.length} devices`,
-  );
+  printError(`coldplug: triggered ${wanted.length - refused} of ${wanted.length} devices`);
   if (refused > 0)
     throw new UserError(`${refused} devices rejected the write (the lines above have the reasons)`);
 }
@@ -95,7 +93,7 @@ function trigger(path: string, asked: string): boolean {
       throw UserError.from(error, `${path}/uevent`, {
         EINVAL: `the kernel rejects '${asked}': check --action and --synth-arg`,
       });
-    console.error(`eventfs: coldplug: ${printable(path)}: ${errnoText(error.errno)}`);
+    printError(`coldplug: ${printable(path)}: ${errnoText(error.errno)}`);
     return false;
   }
 }

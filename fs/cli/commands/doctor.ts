@@ -13,7 +13,7 @@ import {
 import { ExitCode } from '../terminal/explain.js';
 import type { Finding } from '../doctor/finding.js';
 import { checkRequestTimeouts } from '../doctor/requests.js';
-import { print, printable } from '../terminal/output.js';
+import { print, messageLine } from '../terminal/output.js';
 import { type Colors, screenOf } from '../terminal/screen.js';
 
 /** The options of `eventfs doctor`. */
@@ -58,5 +58,5 @@ export async function doctor(
 
 function format({ level, what, mend }: Finding, colors: Colors): string {
   const paint = { ok: colors.green, warn: colors.yellow, fail: colors.red }[level];
-  return `${paint(level.padEnd(4))}  ${printable(what)}\n${mend === undefined ? '' : `      ${printable(mend)}\n`}`;
+  return `${paint(level.padEnd(4))}  ${messageLine(what)}\n${mend === undefined ? '' : `      ${messageLine(mend)}\n`}`;
 }

@@ -77,6 +77,7 @@ function plainArguments(args: readonly string[]): (EmitOptions & { properties: s
  *   refuses the event, or eventfs is not mounted there
  */
 export async function emit(properties: readonly string[], options: EmitOptions): Promise<void> {
+  if (options.mount === '') throw new UsageError('--mount: it is empty (give a directory)');
   const event =
     properties.length === 1 && properties[0] === '-'
       ? (await import('../terminal/input.js')).readAll()
@@ -221,7 +222,10 @@ function collect(properties: readonly string[], environment: boolean): Map<strin
   const all = deviceVariables(inherited.map(split));
   for (const property of properties) {
     const [key, value] = split(argumentBytes(property));
-    if (key === '') throw new UsageError(`${property}: an argument must be KEY=VALUE, or - alone`);
+    if (key === '')
+      throw new UsageError(
+        `${property === '' ? "''" : property}: an argument must be KEY=VALUE, or - alone`,
+      );
     all.set(key, value);
   }
   return all;
@@ -242,7 +246,10 @@ function fromProperties(properties: ReadonlyMap<string, string>): Buffer {
       'ACTION and DEVPATH are required (try eventfs emit ACTION=change DEVPATH=/my/thing SUBSYSTEM=mine)',
     );
   }
+  if (!/^[^@\n]+$/.test(action))
+    throw new UsageError(`ACTION=${action}: it must be a text without @ and line ends`);
   if (!devpath.startsWith('/')) throw new UsageError(`DEVPATH=${devpath}: it must begin with /`);
+  if (devpath.includes('\n')) throw new UsageError(`DEVPATH=${devpath}: it has a line end`);
   const lines = [
     `${action}@${devpath}`,
     ...[...properties].map(([key, value]) => `${key}=${value}`),

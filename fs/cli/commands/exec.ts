@@ -9,6 +9,7 @@ import { makeOwnDirectory } from '../../client/own-directory.js';
 import { inheritedDescriptors } from '../inherited-descriptors.js';
 import { adviseOnFilter } from '../terminal/filter-advice.js';
 import { ExitCode, RUN_HINTS } from '../terminal/explain.js';
+import { printError } from '../terminal/output.js';
 
 /** The options of `eventfs exec`. */
 export interface ExecOptions {
@@ -47,7 +48,7 @@ export async function exec(command: readonly string[], options: ExecOptions): Pr
     );
   } catch (error) {
     if (!isSystemError(error)) throw error;
-    console.error(`eventfs: exec: ${UserError.from(error, command[0], RUN_HINTS).message}`);
+    printError(`exec: ${UserError.from(error, command[0], RUN_HINTS).message}`);
     process.exitCode = error.code === 'ENOENT' ? ExitCode.notFound : ExitCode.notRun;
   }
 }

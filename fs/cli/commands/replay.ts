@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { lostOf, tellsOfLoss } from '../../client/events/text.js';
 import { type RecordedEvent, RecordingParser } from '../../client/events/recording.js';
 import { UsageError, UserError, isSystemError } from '../../shared/errors.js';
+import { printError } from '../terminal/output.js';
 import { type EmitOptions, PublishText, send } from './emit.js';
 
 /** The options of `eventfs emit --replay`. */
@@ -118,12 +119,12 @@ class Player {
   report(unfinished: number): void {
     const events = this.#published === 1 ? '1 event was' : `${this.#published} events were`;
     if (unfinished > 0)
-      console.error(
-        `eventfs: emit: ${this.path}: line ${unfinished}: the recording ends in the middle of an event (${events} published)`,
+      printError(
+        `emit: ${this.path}: line ${unfinished}: the recording ends in the middle of an event (${events} published)`,
       );
     if (this.#lost > 0)
-      console.error(
-        `eventfs: emit: ${this.path}: the recording lacks ${this.#lost} events, which watch had lost (${events} published)`,
+      printError(
+        `emit: ${this.path}: the recording lacks ${this.#lost} events, which watch had lost (${events} published)`,
       );
   }
 }

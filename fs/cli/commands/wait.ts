@@ -8,7 +8,7 @@ import { adviseOnFilter } from '../terminal/filter-advice.js';
 import { ExitCode } from '../terminal/explain.js';
 import { requireMount } from '../../client/mounted.js';
 import { EventOutput } from '../terminal/event-output.js';
-import { STDOUT, print, printableBytes } from '../terminal/output.js';
+import { STDOUT, print, printError, printableBytes } from '../terminal/output.js';
 
 /** The options of `eventfs wait`. */
 export interface WaitOptions {
@@ -65,8 +65,8 @@ async function firstOf(stream: EventStream): Promise<'came' | 'ended'> {
   await stream.forEach((events) => {
     for (const event of events) {
       if (tellsOfLoss(event)) {
-        console.error(
-          `eventfs: wait: ${lostOf(event)} events were lost, and the awaited event may be one of them (try --existing)`,
+        printError(
+          `wait: ${lostOf(event)} events were lost, and the awaited event may be one of them (try --existing)`,
         );
         continue;
       }

@@ -1,5 +1,5 @@
 /** The result of a check by `eventfs doctor`. */
-import { printable } from '../terminal/output.js';
+import { messageLine } from '../terminal/output.js';
 import { isInitialUserNamespace } from '../../shared/kernel/kernels-root.js';
 
 /** One thing that a check found. */
@@ -14,7 +14,7 @@ export interface Finding {
 /** Returns a finding in one line, for output without colors. */
 export function findingLine({ level, what, mend }: Finding): string {
   const remedy = mend === undefined ? '' : ` (${mend})`;
-  return `${level.padEnd(4)}  ${printable(`${what}${remedy}`)}\n`;
+  return `${level.padEnd(4)}  ${messageLine(`${what}${remedy}`)}\n`;
 }
 
 /**

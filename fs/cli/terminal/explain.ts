@@ -8,7 +8,7 @@ import {
   UserError,
   isSystemError,
 } from '../../shared/errors.js';
-import { printable } from './output.js';
+import { messageLine, printError } from './output.js';
 
 /**
  * The exit codes. As in env(1) and shells, `notRun` means that a command can't be run, and
@@ -71,10 +71,10 @@ export function isAddonError(error: unknown): error is AddonError {
 export function explain(
   error: unknown,
   command: string,
-  say = (message: string) => console.error(`eventfs: ${command}: ${message}`),
+  say = (message: string) => printError(`${command}: ${message}`),
 ): number {
   if (error instanceof UserError) {
-    say(printable(error.message)); // a path of the user may contain line ends
+    say(messageLine(error.message)); // a path of the user may contain line ends
     return exitCodeOf(error);
   }
   if (isSystemError(error)) {

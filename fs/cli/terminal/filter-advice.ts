@@ -1,5 +1,6 @@
 /** Warns of filters that are valid and probably not what the user means. */
 import type { Filter } from '../../uevent/filter/filter.js';
+import { printError } from './output.js';
 
 /**
  * Warns on standard error of keys in lower case: uevents have their keys in upper case, and a key
@@ -11,7 +12,7 @@ import type { Filter } from '../../uevent/filter/filter.js';
 export function adviseOnFilter(
   command: string,
   filter: Filter,
-  say = (message: string) => console.error(`eventfs: ${command}: ${message}`),
+  say = (message: string) => printError(`${command}: ${message}`),
 ): void {
   for (const key of new Set(filter.keys)) {
     if (!/^[a-z]/.test(key)) continue;

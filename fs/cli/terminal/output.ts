@@ -50,7 +50,7 @@ export function pause(): void {
  * that is not a terminal.
  */
 export function announce(message: string): void {
-  if (isatty(STDERR)) console.error(`eventfs: ${printable(message)} until Ctrl-C`);
+  if (isatty(STDERR)) printError(`${message} until Ctrl-C`);
 }
 
 // Tabs are harmless. The second range is C1: U+009B does the same as ESC [.
@@ -68,9 +68,35 @@ export function printable(text: string): string {
   return PLAIN.test(text) ? text : text.replace(CONTROL, hex).replace(DIRECTION, codeOf);
 }
 
+/** A message has at most so many characters. */
+const MOST_CHARACTERS = 1000;
+/** How many of a longer message are at its end, which is the hint. */
+const END_CHARACTERS = 300;
+const CUT = ' [...] ';
+
 /**
- * Does the same for a text of one character a byte. Bytes from 0xa0 on that are not UTF-8 stay as
- * they are.
+ * Returns a message as one line that fits a terminal: an argument in it may have thousands of
+ * characters, line ends and control characters.
+ */
+export function messageLine(text: string): string {
+  const line = printable(text);
+  if (line.length <= MOST_CHARACTERS) return line;
+  const characters = [...line];
+  const begin = characters.slice(0, MOST_CHARACTERS - END_CHARACTERS - CUT.length);
+  return [...begin, CUT, ...characters.slice(-END_CHARACTERS)].join('');
+}
+
+/**
+ * Prints a message in one line on standard error. That standard error is closed or a full disk
+ * changes nothing: the exit code tells the end.
+ */
+export function printError(message: string): void {
+  console.error(`eventfs: ${messageLine(message)}`);
+}
+
+/**
+ * Does what `printable` does for a text of one character a byte. Bytes from 0xa0 on that are not
+ * UTF-8 stay as they are.
  */
 export function printableBytes(bytes: string): string {
   if (PLAIN.test(bytes)) return bytes;

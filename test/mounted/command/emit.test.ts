@@ -263,18 +263,48 @@ both('refuses missing or wrong arguments with one line', async () => {
       ['ACTION=add', 'DEVPATH=/x', '=x'],
       /^eventfs: emit: =x: an argument must be KEY=VALUE, or - alone\n$/,
     ],
+    [['ACTION=add', ''], /^eventfs: emit: '': an argument must be KEY=VALUE, or - alone\n$/],
+    [
+      ['ACTION=', 'DEVPATH=/x'],
+      /^eventfs: emit: ACTION=: it must be a text without @ and line ends\n$/,
+    ],
+    [['ACTION=a@b', 'DEVPATH=/x'], /^eventfs: emit: ACTION=a@b: it must be a text without @ /],
+    [['ACTION=add', 'DEVPATH=/x\n'], /^eventfs: emit: DEVPATH=\/x\\x0a: it has a line end\n$/],
+    [['--mount='], /^eventfs: emit: --mount: it is empty \(give a directory\)\n$/],
+    [['--bogus'], /^eventfs: [^\n]*unknown option '--bogus' \([^\n]*try eventfs emit --help\)\n$/],
   ];
   for (const [args, message] of cases) {
     const { err, code, records } = await emit(args);
     assert.equal([code, records], [100, []], args.join(' '));
     assert.match(err, message);
   }
-  for (const property of ['SEQNUM=x', 'ACTION=']) {
-    const { err, code, records } = await emit(['ACTION=add', 'DEVPATH=/x', property]);
-    assert.equal([code, records], [111, []], property);
-    assert.match(err, /^eventfs: emit: [^\n]*Invalid argument [^\n]*\n$/);
-  }
+  const { err, code, records } = await emit(['ACTION=add', 'DEVPATH=/x', 'SEQNUM=x']);
+  assert.equal([code, records], [111, []]);
+  assert.match(err, /^eventfs: emit: [^\n]*Invalid argument [^\n]*\n$/);
 });
+
+both('takes -- before the properties', async () => {
+  const { code, records } = await emit(['--', 'ACTION=add', 'DEVPATH=/x']);
+  assert.equal([code, records], [0, ['add@/x\nACTION=add\nDEVPATH=/x']]);
+});
+
+both(
+  'shows an argument in one line of at most 1,100 bytes, without control characters',
+  async () => {
+    const { err } = await emit(['\x1b[31mred\n\u009b\x07 caf\u00e9']);
+    assert.match(
+      err,
+      // eslint-disable-next-line no-control-regex
+      /^eventfs: emit: \\x1b\[31mred\\x0a[^\n\x07\x1b]*\\x9b\\x07 caf[^\n]+: an argument must/,
+    );
+    const long = await emit(['x'.repeat(5000)]);
+    assert.match(
+      long.err,
+      /^eventfs: emit: x+ \[\.\.\.\] x+: an argument must be KEY=VALUE, or - alone\n$/,
+    );
+    assert.ok(long.err.length < 1100, `${long.err.length} characters`);
+  },
+);
 
 both('tells a user without permission who may publish', async () => {
   const { err, code, records } = await emit(['ACTION=add', 'DEVPATH=/x'], {

@@ -1,6 +1,6 @@
 /** Tests the help of the commands, and the messages for wrong command lines. */
 import * as assert from 'uvu/assert';
-import { EVENTFS_NODE, run } from '../../support/mount/daemon.js';
+import { EVENTFS, EVENTFS_NODE, run } from '../../support/mount/daemon.js';
 import { eventfsForOthers } from '../../support/mount/other-user.js';
 import { suite } from '../../support/runner/suite.js';
 import { Terminal } from '../../support/clients/terminal.js';
@@ -101,10 +101,48 @@ help('refuses unknown commands, options and values with one line, a hint and 100
   }
 });
 
+help('shows an argument of any length and bytes in one line that fits a terminal', async () => {
+  const uses = (text: string): readonly (readonly string[])[] => [
+    [text],
+    ['watch', '--count', text],
+    ['watch', `--${text}`],
+    ['mount', `/nowhere/${text}`],
+    ['status', '--mount', `/nowhere/${text}`],
+    ['doctor', '--mount', `/nowhere/${text}`],
+    ['run', 'A==b', '--', text],
+    ['coldplug', `A${text}`],
+    ['emit', '--replay', `/nowhere/${text}`],
+  ];
+  const words = ['x'.repeat(5000), '\x1b[31mred\nline\x07'];
+  const check = async (args: readonly string[]): Promise<void> => {
+    const { out, err } = await run([EVENTFS, ...args]);
+    for (const line of `${out}${err}`.split('\n'))
+      // eslint-disable-next-line no-control-regex
+      assert.match(line, /^[^\x00-\x1f]{0,1100}$/, args[0]);
+    if (args[0] !== 'doctor') assert.is(err.split('\n').length, 2, err);
+  };
+  await Promise.all(words.flatMap((text) => uses(text).map(check)));
+});
+
+help('exits with 100 for wrong usage, also if standard error is a full disk', async () => {
+  for (const args of ['bogus', 'watch --bogus', 'emit foo', 'mount a b']) {
+    const { code } = await run(['sh', '-c', `${EVENTFS} ${args} 2>/dev/full`]);
+    assert.is(code, 100, args);
+  }
+});
+
+help('names no other command in the error of its own output', async () => {
+  for (const args of ['--help', '--version', 'help watch']) {
+    const { err, code } = await run(['sh', '-c', `${EVENTFS} ${args} >/dev/full`]);
+    assert.equal([err, code], ['eventfs: help: write: No space left on device\n', 111], args);
+  }
+});
+
 help('runs compare from a clone, and fails with one line without the program', async () => {
   const { out, code } = await eventfs('compare', '--help');
   assert.is(code, 0);
   assert.match(out, /^Usage: eventfs compare \[options\]\n/);
+  assert.is((await eventfs('help', 'compare')).out, out);
   for (const option of ['--full', '--designs', '--subscribers', '--bytes', '--out'])
     assert.match(out, new RegExp(`^  ${option} `, 'm'));
   const wrong = await eventfs('compare', '--full', '--subscribers', 'x');

@@ -5,6 +5,7 @@ import { parseFilter } from '../../../client/events/text.js';
 import { requireMount } from '../../../client/mounted.js';
 import { adviseOnFilter } from '../../terminal/filter-advice.js';
 import { ExitCode, RUN_HINTS } from '../../terminal/explain.js';
+import { printError } from '../../terminal/output.js';
 import { EventDirectories } from './event-directories.js';
 import { Runner, STOP_SIGNALS } from './runner.js';
 
@@ -33,7 +34,7 @@ export async function run(
   const filter = parseFilter(filterText);
   const missing = whyNotRunnable(command[0]);
   if (missing !== null) {
-    console.error(`eventfs: run: ${command[0]}: ${missing.why}`);
+    printError(`run: ${command[0] === '' ? "''" : command[0]}: ${missing.why}`);
     process.exitCode = missing.code;
     return;
   }

@@ -4,7 +4,7 @@ import { ReadableWatch } from '#native';
 import { tellsOfLoss } from '../../../client/events/text.js';
 import { isSystemError } from '../../../shared/errors.js';
 import type { Filter } from '../../../uevent/filter/filter.js';
-import { printable, textOf } from '../../terminal/output.js';
+import { printError, printable, textOf } from '../../terminal/output.js';
 import { CommandProcess } from './command-process.js';
 import type { EventDirectories, TakenEvent } from './event-directories.js';
 import { environmentFor } from './run-environment.js';
@@ -98,7 +98,7 @@ export class Runner {
       if (!isSystemError(error)) throw error;
       if (!this.#isStopping) {
         this.hasLostDaemon = true;
-        console.error('eventfs: run: the daemon has ended (try eventfs doctor)');
+        printError('run: the daemon has ended (try eventfs doctor)');
       }
       return this.stop();
     }
@@ -204,8 +204,8 @@ export class Runner {
   }
 
   #report({ name, event }: EventJob, what: string): void {
-    console.error(
-      `eventfs: run: ${this.options.command[0]} for ${visibleText(event.action)} ${visibleText(event.devpath)} (${visibleText(name)}): ${what}`,
+    printError(
+      `run: ${this.options.command[0]} for ${visibleText(event.action)} ${visibleText(event.devpath)} (${visibleText(name)}): ${what}`,
     );
   }
 }

@@ -10,7 +10,7 @@ import {
   readNewest,
 } from '../../../client/sample.js';
 import { DaemonEndedError, isSystemError } from '../../../shared/errors.js';
-import { print } from '../../terminal/output.js';
+import { print, printError } from '../../terminal/output.js';
 import { movesCursor, screenOf } from '../../terminal/screen.js';
 import { MOST_NEWEST, frame } from './frame.js';
 import { SORTS, type Sort } from './sorts.js';
@@ -144,9 +144,7 @@ class Loop {
    * that waits for the daemon; a signal ends that thread too.
    */
   #leave(): void {
-    console.error(
-      `eventfs: top: ${this.path}: its daemon does not answer (try eventfs umount ${this.path})`,
-    );
+    printError(`top: ${this.path}: its daemon does not answer (try eventfs umount ${this.path})`);
     process.removeAllListeners('SIGTERM');
     process.kill(process.pid, 'SIGTERM');
   }

@@ -1,7 +1,7 @@
 /** The lines of `eventfs watch`: for people, as JSON, or after a template. */
 import { isatty } from 'node:tty';
 import type { Colors } from 'picocolors/types.js';
-import { STDOUT, printableBytes } from '../../terminal/output.js';
+import { STDOUT, printError, printableBytes } from '../../terminal/output.js';
 import type { WatchedEvent } from './watched-event.js';
 
 /**
@@ -42,7 +42,7 @@ export async function formatOf(options: FormatOptions): Promise<(watched: Watche
     return (watched) => {
       // The template may show neither the action nor the number.
       if (watched.loss > 0)
-        console.error(`eventfs: watch: ${watched.loss} events were lost before the next line`);
+        printError(`watch: ${watched.loss} events were lost before the next line`);
       return format(watched);
     };
   }

@@ -6,7 +6,7 @@ import { parseFilter } from '../../../client/events/text.js';
 import { daemonEnded } from '../../../client/ended.js';
 import { ExitCode } from '../../terminal/explain.js';
 import { adviseOnFilter } from '../../terminal/filter-advice.js';
-import { announce } from '../../terminal/output.js';
+import { announce, printError } from '../../terminal/output.js';
 import { EventOutput } from '../../terminal/event-output.js';
 import { type FormatOptions, formatOf } from './event-lines.js';
 import type { Recorder } from './recorder.js';
@@ -60,7 +60,7 @@ export async function watch(
   if (end === 'ended') throw daemonEnded(mount, 'try eventfs doctor');
   const { count, timeout } = options;
   if (end !== 'late' || count === undefined) return;
-  console.error(`eventfs: watch: ${session.shown} of ${count} events came within ${timeout} s`);
+  printError(`watch: ${session.shown} of ${count} events came within ${timeout} s`);
   process.exitCode = ExitCode.failed;
 }
 
