@@ -122,6 +122,15 @@ uevents('of a batch come once, and at once, if the daemon dies in the batch', as
   assert.is(await guarded.stop(), 0);
 });
 
+/** Waits until a daemon has counted so many overruns of the socket. */
+async function overruns({ path }: Daemon, count: number): Promise<void> {
+  await until(
+    async () => Number(await statusOf(path, 'KERNEL_OVERRUNS')) >= count,
+    'the overrun is not counted',
+  );
+  assert.is(await statusOf(path, 'KERNEL_OVERRUNS'), String(count));
+}
+
 uevents('come after a death that follows a compaction of the journal', async () => {
   const guarded = await start(`const { Journal } = await import('${DIST}/state/journal.js');
     const { endCompaction } = Journal.prototype;
@@ -131,7 +140,10 @@ uevents('come after a death that follows a compaction of the journal', async () 
     };`);
   const { path } = guarded;
   const reader = await readerOf(guarded);
+  const fault = await Fault.fail(await daemonPid(path), 'recvmmsg', 'ENOBUFS');
   const before = send(3);
+  await fault.spent();
+  await fault.end();
   await has(reader, before);
   // Events of programs only
   const text = 'add@/x\nACTION=add\nDEVPATH=/x\n\n'.repeat(500);
@@ -140,17 +152,9 @@ uevents('come after a death that follows a compaction of the journal', async () 
   assert.match(guarded.log(), COMPACTED);
   process.kill(await daemonPid(path), 'SIGKILL');
   await has(reader, [...before, ...send(20)]);
+  await overruns(guarded, 1);
   assert.is(await guarded.stop(), 0);
 });
-
-/** Waits until a daemon has counted so many overruns of the socket. */
-async function overruns({ path }: Daemon, count: number): Promise<void> {
-  await until(
-    async () => Number(await statusOf(path, 'KERNEL_OVERRUNS')) >= count,
-    'the overrun is not counted',
-  );
-  assert.is(await statusOf(path, 'KERNEL_OVERRUNS'), String(count));
-}
 
 uevents('that an overrun has lost are counted by the daemon that follows', async () => {
   // An event of another test would report the loss too
