@@ -200,14 +200,17 @@ once('is carried out once, wherever the daemon is killed', () => {
   );
 });
 
+function opcodeOf({ bytes }: { bytes: Buffer }): number {
+  return bytes.readUInt32LE(4);
+}
+
 /** Lets the readers get all that is published, while no client publishes more. */
 function readAll({ kernel, daemon }: Clients): void {
   for (let rounds = 0; rounds < 200; rounds++) {
     const isNew = ({ bytes }: { bytes: Buffer }): boolean => (bytes[15] & 0x80) === 0;
-    const opcode = ({ bytes }: { bytes: Buffer }): number => bytes.readUInt32LE(4);
     const kept = kernel.pending
       .splice(0)
-      .filter((request) => !isNew(request) || opcode(request) === Opcode.FUSE_READ);
+      .filter((request) => !isNew(request) || opcodeOf(request) === Opcode.FUSE_READ);
     kernel.pending.push(...kept);
     if (!daemon.serveOne()) daemon.settle();
   }
@@ -222,6 +225,25 @@ once('is answered with the others, if one answer is for several', () => {
     clients.restartIfDead(() => 0);
     readAll(clients);
     clients.check();
+    clients.daemon.close();
+  }
+});
+
+once('is carried out once, if it ends a blocked read of its directory', () => {
+  for (let stores = 0; stores < 40; stores++) {
+    const clients = new Clients();
+    const { daemon, kernel } = clients;
+    while (!kernel.pending.some((request) => opcodeOf(request) === Opcode.FUSE_RMDIR))
+      daemon.serveOne();
+    const { made } = clients;
+    daemon.crashAfter(stores);
+    for (let rounds = 0; rounds < 20; rounds++) daemon.serveOne();
+    clients.restartIfDead(() => 0);
+    for (let rounds = 0; rounds < 40; rounds++) {
+      clients.daemon.serveOne();
+      clients.daemon.settle();
+    }
+    assert.ok(clients.made > made, `no mkdir after a crash at store ${stores}`);
     clients.daemon.close();
   }
 });
