@@ -92,7 +92,6 @@ export class QueueReader {
     const record = overflowRecord(lost);
     if (record.length > sink.room && sink.room !== roomAtFirst) return false;
     losses.tell(position);
-    this.queue.journal?.hasChanged();
     return this.#rest.put(sink, record, 0, record.length);
   }
 }

@@ -15,6 +15,10 @@ const SIZES = { ring: 1024 * 1024, mailbox: 4096, half: 16 * 1024 * 1024 };
 const LOG = { bytes: SIZES.ring, events: 4096 };
 const S_IFIFO = 0o010000;
 const FATTR_MODE = 1;
+/** The most events of a queue. */
+const QUEUE_EVENTS = 4096;
+/** The size of a read that has room for one record. */
+const LOSS_BYTES = 90;
 
 /** A kernel whose daemon records all that it does, in memory that outlives it. */
 class Guarded {
@@ -165,6 +169,26 @@ restore('shows the same as before the restart, after any history', () => {
     }),
     runs(60),
   );
+});
+
+restore('a reader that was told of a loss is not told again after the restart', () => {
+  const guarded = new Guarded();
+  const { kernel, recorder } = guarded;
+  const path = `${process.pid}.full`;
+  kernel.mkdir(path);
+  // More than the queue takes
+  for (let n = 1; n <= 2 * QUEUE_EVENTS; n++) kernel.event(n);
+  recorder.commit();
+  // The record of the loss, and no room for an event
+  const told = kernel.read(kernel.open(kernel.walk(`${path}/.stream`)), LOSS_BYTES);
+  assert.match(told, `LOST=${QUEUE_EVENTS}\n`);
+  assert.not.match(told, 'add@');
+  recorder.commit();
+  const next = guarded.restart();
+  const more = next.read(next.open(next.walk(`${path}/.stream`)), LOSS_BYTES);
+  assert.match(more, /^add@/);
+  next.close();
+  kernel.close();
 });
 
 restore('a compaction takes a queue in small steps, and leaves it as it is', () => {
