@@ -60,16 +60,19 @@ export interface DaemonSetting {
   readonly eventfs?: readonly string[];
 }
 
-const running = new Set<ChildProcess>();
+/** The daemons that run, and their mount points. */
+const running = new Map<ChildProcess, string>();
 
-/** Kills the daemons that failed tests have left. */
+/** Kills the daemons that tests have left, and unmounts what they served. */
 export async function killDaemons(): Promise<void> {
-  const ends = [...running].map((child) => new Promise((done) => child.once('close', done)));
+  const left = [...running];
+  const ends = left.map(([child]) => new Promise((done) => child.once('close', done)));
   // A daemon goes on if its guardian is killed.
-  const guarded = [...running].flatMap(({ pid }) => childrenOf(pid!));
-  for (const child of running) child.kill('SIGKILL');
+  const guarded = left.flatMap(([{ pid }]) => childrenOf(pid!));
+  for (const [child] of left) child.kill('SIGKILL');
   for (const pid of guarded) killed(pid);
   await within(STOP_TIMEOUT_MS, Promise.all(ends), 'daemons did not end by SIGKILL');
+  for (const [, path] of left) if (isMounted(path)) await run(['umount', '-l', path]);
 }
 
 /**
@@ -97,7 +100,7 @@ export async function startDaemon(
     stdio: ['ignore', 'inherit', 'pipe', 'pipe'],
     env: { ...process.env, ...asserts, ...env },
   });
-  running.add(child);
+  running.set(child, path);
   let log = '';
   child.stderr!.on('data', (chunk: Buffer) => {
     log += chunk.toString();
