@@ -69,7 +69,10 @@ class DeviceTransport final : public Transport {
 
   ssize_t receive(uint8_t* to, size_t room) override {
     bool isTry = std::exchange(isTry_, false) && ahead_.isEmpty();
-    if (!keepsOrder_) nowNs_ = nowNs();
+    if (!keepsOrder_) {
+      nowNs_ = nowNs();
+      ahead_.noteServed(nowNs_);
+    }
     ssize_t length =
         !ahead_.isEmpty() || isBusyForLong() ? receiveInTurn(to, room) : readRequest(to, room);
     if (isTry && (length > 0 || !isReadable_)) readAgain_.record(triedAfter_, length > 0);

@@ -66,11 +66,14 @@ bool FairQueue::isUrgent(const uint8_t* bytes, uint64_t nowNs) {
 bool FairQueue::isWithinBudget(uint64_t user, uint64_t nowNs) {
   if (nowNs - windowStartNs_ >= kWindowNs) {
     atOnce_.clear();
+    served_ = nullptr;
     windowStartNs_ = nowNs;
   }
-  uint32_t& count = atOnce_[user];
-  if (count == kMostAtOnce) return false;
-  ++count;
+  AtOnce& atOnce = atOnce_[user];
+  if (atOnce.count == kMostAtOnce || atOnce.ns >= kMostAtOnceNs) return false;
+  ++atOnce.count;
+  served_ = &atOnce;  // the map moves no value
+  servedSinceNs_ = nowNs;
   return true;
 }
 

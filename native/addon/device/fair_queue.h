@@ -47,6 +47,12 @@ class FairQueue {
    * If true, the request counts as served.
    */
   bool isUrgent(const uint8_t* bytes, uint64_t nowNs);
+  /** Notes that the last request is served, so that its time counts if it was urgent. */
+  void noteServed(uint64_t nowNs) {
+    if (served_ == nullptr) return;
+    served_->ns += nowNs - servedSinceNs_;
+    served_ = nullptr;
+  }
 
   bool isEmpty() const { return turns_.empty(); }
   /** Returns how many users have requests. */
@@ -96,6 +102,11 @@ class FairQueue {
       return *reinterpret_cast<const fuse_in_header*>(this + 1);
     }
   };
+  /** The requests of one user that were served at once in a window, and their time. */
+  struct AtOnce {
+    uint32_t count = 0;
+    uint64_t ns = 0;
+  };
   struct User {
     Copy* first = nullptr;
     Copy* last = nullptr;
@@ -111,8 +122,9 @@ class FairQueue {
   static constexpr uint64_t kForgets = UINT64_MAX - 2;
   /** The most requests sent again that are served before a user has a turn. */
   static constexpr uint32_t kMostResentInARow = 8;
-  /** The most requests of one user that are served at once in a window: about 0.4 ms of work. */
+  /** The most requests of one user that are served at once in a window, and the most time. */
   static constexpr uint32_t kMostAtOnce = 32;
+  static constexpr uint64_t kMostAtOnceNs = 400'000;
   static constexpr uint64_t kWindowNs = 5'000'000;
   /**
    * The most memory of the queue: the writes of a thousand processes of 64 KiB each, or 130,000
@@ -155,9 +167,12 @@ class FairQueue {
   bool hasResent_ = false;
   uint32_t resentInARow_ = 0;
   Openers openers_;
-  /** How many requests of each user were served at once since `windowStartNs_`. */
-  std::unordered_map<uint64_t, uint32_t> atOnce_;
+  /** The requests of each user that were served at once since `windowStartNs_`. */
+  std::unordered_map<uint64_t, AtOnce> atOnce_;
   uint64_t windowStartNs_ = 0;
+  /** The user of the urgent request that is being served, and since when; null if there is none. */
+  AtOnce* served_ = nullptr;
+  uint64_t servedSinceNs_ = 0;
 };
 
 }  // namespace eventfs
