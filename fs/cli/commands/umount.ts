@@ -37,10 +37,10 @@ export async function umount(directory: string): Promise<void> {
     // the connection is dead in the other places too to which it was bound
     if (connection !== undefined) detachAll(connection);
   } catch (error) {
+    if (!isSystemError(error)) throw error;
     const lasting = unmountHindrance();
     const mend = lasting === undefined ? 'try as root' : `${lasting.what}: ${lasting.mend}`;
-    if (isSystemError(error)) throw UserError.from(error, path, { EPERM: mend });
-    throw error;
+    throw UserError.from(error, path, { EPERM: mend });
   }
 }
 

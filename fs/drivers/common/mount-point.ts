@@ -101,11 +101,11 @@ export function noInit(path: string): UserError {
  */
 export function detachOrTell(connection: Connection, logger: Logger): void {
   if (!isSameConnection(connection)) return;
-  const remedy =
-    process.geteuid?.() === 0
-      ? 'it is below another mount: unmount that, then try umount'
-      : 'fusermount3 does not unmount it: try fusermount3 -uz';
-  const lasting = unmountHindrance();
+  const isRoot = process.geteuid?.() === 0; // root does not need fusermount3
+  const remedy = isRoot
+    ? 'it is below another mount: unmount that, then try umount'
+    : 'fusermount3 does not unmount it: try fusermount3 -uz';
+  const lasting = isRoot ? undefined : unmountHindrance();
   for (const path of detachAll(connection.minor)) {
     const why = lasting === undefined ? `${remedy} ${path}` : `${lasting.what}: ${lasting.mend}`;
     logger.warn(`${path}: the mount stays (${why})`);
