@@ -10,7 +10,6 @@ import { compiled } from '../../support/clients/compiled.js';
 import { Watcher, helperOf } from '../../support/clients/watcher.js';
 import {
   type Daemon,
-  Shell,
   hasSaid,
   killDaemons,
   startDaemon,
@@ -20,12 +19,12 @@ import {
 import { AS_NOBODY } from '../../support/mount/other-user.js';
 import { stateOf } from '../../support/processes.js';
 import { suite } from '../../support/runner/suite.js';
+import { killOwners, watchedDirectory } from './common.js';
 
 const held = suite('a held lock');
 /** Its files answer no reader while it is stopped. */
 let slow: Daemon;
 let file: string;
-const owners: Shell[] = [];
 
 held.before(async () => {
   slow = await startDaemon();
@@ -35,7 +34,7 @@ held.before(async () => {
 });
 held.after(async () => {
   slow.process.kill('SIGCONT');
-  for (const { process: owner } of owners) owner.kill('SIGKILL');
+  killOwners();
   await killClients();
   await slow.stop();
   await killDaemons();
@@ -58,21 +57,11 @@ async function hold(path: string): Promise<() => Promise<void>> {
   };
 }
 
-/** Starts a daemon, an owner of a directory, and a watcher of it. */
-async function setUp(): Promise<{ served: Daemon; owner: Shell; path: string; watcher: Watcher }> {
-  const served = await startDaemon();
-  const owner = new Shell();
-  owners.push(owner);
-  const path = `${served.path}/${owner.pid}`;
-  await owner.run(`mkdir ${path}`);
-  return { served, owner, path, watcher: await Watcher.on(path) };
-}
-
 for (const name of ['a directory', 'log/'])
   held(
     `delays the notices of ${name} only, and these come when it is released`,
     async () => {
-      const { served, owner, watcher } = await setUp();
+      const { served, owner, watcher } = await watchedDirectory();
       const path = name === 'log/' ? `${served.path}/log` : `${served.path}/${owner.pid}.other`;
       if (name !== 'log/') await owner.run(`mkdir ${path}`);
       const late = await Watcher.on(path);
@@ -102,7 +91,7 @@ for (const name of ['a directory', 'log/'])
   );
 
 held('does not keep the daemon from its end', async () => {
-  const { served, owner, watcher } = await setUp();
+  const { served, owner, watcher } = await watchedDirectory();
   publishNumbered(served.path, 1);
   await watcher.creates(1);
   const release = await hold(served.path);

@@ -5,8 +5,6 @@ import { reach } from '../../support/clients/actor.js';
 import { killClients, publishNumbered } from '../../support/clients/clients.js';
 import {
   EVENTFS_NODE,
-  type Daemon,
-  Shell,
   isMounted,
   killDaemons,
   mountPoint,
@@ -17,31 +15,20 @@ import {
   hasSaid,
 } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
-import { Watcher, helperOf } from '../../support/clients/watcher.js';
+import { helperOf } from '../../support/clients/watcher.js';
 import { isDead, descriptors } from '../../support/processes.js';
-import { listed } from './common.js';
+import { killOwners, listed, watchedDirectory } from './common.js';
 
 const helper = suite('the notifier');
-const owners: Shell[] = [];
 
 helper.after(async () => {
-  for (const { process: owner } of owners) owner.kill('SIGKILL');
+  killOwners();
   await killClients(); // clients of tests that failed
   await killDaemons();
 });
 
-/** Starts a daemon, an owner of a directory, and a watcher of it. */
-async function setUp(): Promise<{ served: Daemon; owner: Shell; path: string; watcher: Watcher }> {
-  const served = await startDaemon();
-  const owner = new Shell();
-  owners.push(owner);
-  const path = `${served.path}/${owner.pid}`;
-  await owner.run(`mkdir ${path}`);
-  return { served, owner, path, watcher: await Watcher.on(path) };
-}
-
 helper('has neither /dev/fuse nor the mount open', async () => {
-  const { served, owner, watcher } = await setUp();
+  const { served, owner, watcher } = await watchedDirectory();
   publishNumbered(served.path, 5);
   await watcher.creates(5);
   const pid = helperOf(served.pid);
@@ -70,7 +57,7 @@ helper('inherits no descriptor that the daemon was started with', async () => {
 });
 
 helper('survives signals to its process group: the daemon decides when it ends', async () => {
-  const { served, owner, watcher } = await setUp();
+  const { served, owner, watcher } = await watchedDirectory();
   publishNumbered(served.path, 1);
   await watcher.creates(1);
   const pid = helperOf(served.pid);
@@ -95,7 +82,7 @@ helper('survives signals to its process group: the daemon decides when it ends',
 });
 
 helper('is started again when it is killed, and no notice is lost', async () => {
-  const { served, owner, path, watcher } = await setUp();
+  const { served, owner, path, watcher } = await watchedDirectory();
   publishNumbered(served.path, 5);
   await watcher.creates(5);
   const first = helperOf(served.pid);
@@ -112,7 +99,7 @@ helper('is started again when it is killed, and no notice is lost', async () => 
 });
 
 helper('is given up after repeated deaths, and the daemon goes on serving', async () => {
-  const { served, owner, path, watcher } = await setUp();
+  const { served, owner, path, watcher } = await watchedDirectory();
   let last = 0;
   await until(
     () => {
@@ -136,7 +123,7 @@ helper('is given up after repeated deaths, and the daemon goes on serving', asyn
 
 helper('lets umount(8) remove the mount, idle and with notices under way', async () => {
   for (const count of [0, 2000]) {
-    const { served, owner, watcher } = await setUp();
+    const { served, owner, watcher } = await watchedDirectory();
     publishNumbered(served.path, 1 + count);
     await watcher.creates(1);
     await watcher.end(); // umount(8) removes the watch, but the watcher may have the directory open
@@ -150,7 +137,7 @@ helper('lets umount(8) remove the mount, idle and with notices under way', async
 });
 
 helper('touches nothing in the directory below the mount', async () => {
-  const { served, owner, path, watcher } = await setUp();
+  const { served, owner, path, watcher } = await watchedDirectory();
   const pid = helperOf(served.pid);
   process.kill(pid, 'SIGSTOP');
   publishNumbered(served.path, 3);
@@ -174,7 +161,7 @@ helper('touches nothing in the directory below the mount', async () => {
 
 helper('ends with eventfs umount and with SIGTERM', async () => {
   for (const end of ['umount', 'SIGTERM']) {
-    const { served, owner, watcher } = await setUp();
+    const { served, owner, watcher } = await watchedDirectory();
     publishNumbered(served.path, 100);
     await watcher.creates(1);
     const pid = helperOf(served.pid);
