@@ -104,11 +104,15 @@ export class UserError extends Error {
     subject: string,
     hints: Readonly<Record<string, string>> = {},
   ): FailedCallError {
-    const hint = hints[codeOf(error)];
-    return new FailedCallError(
-      `${subject === '' ? "''" : subject}: ${errnoText(error.errno)}${hint === undefined ? '' : ` (${hint})`}`,
-    );
+    const code = codeOf(error);
+    const remedy = hints[code] === undefined ? '' : ` (${hints[code]})`;
+    return new FailedCallError(`${named(subject)}: ${errnoText(error.errno)}${remedy}`);
   }
+}
+
+/** Returns a text for a message, in which an empty one would not be seen. */
+export function named(text: string): string {
+  return text === '' ? "''" : text;
 }
 
 /** The errno of a system call is the reason. */

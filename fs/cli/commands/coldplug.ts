@@ -93,7 +93,7 @@ function trigger(path: string, asked: string): boolean {
       throw UserError.from(error, `${path}/uevent`, {
         EINVAL: `the kernel rejects '${asked}': check --action and --synth-arg`,
       });
-    printError(`coldplug: ${printable(path)}: ${errnoText(error.errno)}`);
+    printError(`coldplug: ${path}: ${errnoText(error.errno)}`);
     return false;
   }
 }

@@ -58,5 +58,6 @@ export async function doctor(
 
 function format({ level, what, mend }: Finding, colors: Colors): string {
   const paint = { ok: colors.green, warn: colors.yellow, fail: colors.red }[level];
-  return `${paint(level.padEnd(4))}  ${messageLine(what)}\n${mend === undefined ? '' : `      ${messageLine(mend)}\n`}`;
+  const remedy = mend === undefined ? '' : `      ${messageLine(mend)}\n`;
+  return `${paint(level.padEnd(4))}  ${messageLine(what)}\n${remedy}`;
 }

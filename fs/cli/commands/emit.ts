@@ -14,6 +14,7 @@ import {
   UsageError,
   UserError,
   isSystemError,
+  named,
 } from '../../shared/errors.js';
 import { FUSE_SUPER_MAGIC } from '../../shared/kernel/mountinfo.js';
 import { deviceVariables } from '../device-variables.js';
@@ -223,9 +224,7 @@ function collect(properties: readonly string[], environment: boolean): Map<strin
   for (const property of properties) {
     const [key, value] = split(argumentBytes(property));
     if (key === '')
-      throw new UsageError(
-        `${property === '' ? "''" : property}: an argument must be KEY=VALUE, or - alone`,
-      );
+      throw new UsageError(`${named(property)}: an argument must be KEY=VALUE, or - alone`);
     all.set(key, value);
   }
   return all;

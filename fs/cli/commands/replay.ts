@@ -118,14 +118,10 @@ class Player {
    */
   report(unfinished: number): void {
     const events = this.#published === 1 ? '1 event was' : `${this.#published} events were`;
-    if (unfinished > 0)
-      printError(
-        `emit: ${this.path}: line ${unfinished}: the recording ends in the middle of an event (${events} published)`,
-      );
-    if (this.#lost > 0)
-      printError(
-        `emit: ${this.path}: the recording lacks ${this.#lost} events, which watch had lost (${events} published)`,
-      );
+    const say = (what: string): void =>
+      printError(`emit: ${this.path}: ${what} (${events} published)`);
+    if (unfinished > 0) say(`line ${unfinished}: the recording ends in the middle of an event`);
+    if (this.#lost > 0) say(`the recording lacks ${this.#lost} events, which watch had lost`);
   }
 }
 

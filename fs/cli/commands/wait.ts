@@ -65,9 +65,8 @@ async function firstOf(stream: EventStream): Promise<'came' | 'ended'> {
   await stream.forEach((events) => {
     for (const event of events) {
       if (tellsOfLoss(event)) {
-        printError(
-          `wait: ${lostOf(event)} events were lost, and the awaited event may be one of them (try --existing)`,
-        );
+        const lost = `${lostOf(event)} events were lost`;
+        printError(`wait: ${lost}, and the awaited event may be one of them (try --existing)`);
         continue;
       }
       printEvent(event);

@@ -231,9 +231,8 @@ export class Notifier {
     const directory = heldBack.inWork;
     if (directory === null || !heldBack.add(directory)) return;
     const { ino, uid } = directory;
-    this.logger.warn(
-      `a process holds the lock of a directory of user ${uid}, so inotify events of that directory come late`,
-    );
+    const why = `a process holds the lock of a directory of user ${uid}`;
+    this.logger.warn(`${why}, so inotify events of that directory come late`);
     child.once('exit', () => setTimeout(this.#work, heldBack.loosen(ino)).unref());
     this.#child = null;
     this.inotify.notifierEnded();

@@ -2,6 +2,7 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { parseFilter } from '../../../client/events/text.js';
+import { named } from '../../../shared/errors.js';
 import { requireMount } from '../../../client/mounted.js';
 import { adviseOnFilter } from '../../terminal/filter-advice.js';
 import { ExitCode, RUN_HINTS } from '../../terminal/explain.js';
@@ -34,7 +35,7 @@ export async function run(
   const filter = parseFilter(filterText);
   const missing = whyNotRunnable(command[0]);
   if (missing !== null) {
-    printError(`run: ${command[0] === '' ? "''" : command[0]}: ${missing.why}`);
+    printError(`run: ${named(command[0])}: ${missing.why}`);
     process.exitCode = missing.code;
     return;
   }

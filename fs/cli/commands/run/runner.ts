@@ -4,7 +4,7 @@ import { ReadableWatch } from '#native';
 import { tellsOfLoss } from '../../../client/events/text.js';
 import { isSystemError } from '../../../shared/errors.js';
 import type { Filter } from '../../../uevent/filter/filter.js';
-import { printError, printable, textOf } from '../../terminal/output.js';
+import { printError, textOf } from '../../terminal/output.js';
 import { CommandProcess } from './command-process.js';
 import type { EventDirectories, TakenEvent } from './event-directories.js';
 import { environmentFor } from './run-environment.js';
@@ -204,13 +204,7 @@ export class Runner {
   }
 
   #report({ name, event }: EventJob, what: string): void {
-    printError(
-      `run: ${this.options.command[0]} for ${visibleText(event.action)} ${visibleText(event.devpath)} (${visibleText(name)}): ${what}`,
-    );
+    const [action, devpath, file] = [event.action, event.devpath, name].map(textOf);
+    printError(`run: ${this.options.command[0]} for ${action} ${devpath} (${file}): ${what}`);
   }
-}
-
-/** @param bytes one character for each byte */
-function visibleText(bytes: string): string {
-  return printable(textOf(bytes));
 }
