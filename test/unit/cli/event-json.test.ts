@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import fc from 'fast-check';
 import { eventJson, jsonText, type JsonText } from '../../../fs/cli/terminal/event-json.js';
 import { parseEvent } from '../../../fs/client/events/text.js';
+import { anyCharacter } from '../../support/runner/any-character.js';
 import { runs } from '../../support/runner/budget.js';
 import { suite } from '../../support/runner/suite.js';
 
@@ -35,7 +36,7 @@ function bytesOf(text: JsonText): string {
 /** Any bytes but those in `without`, as characters: many are UTF-8, many are not. */
 function bytes(without: RegExp): fc.Arbitrary<string> {
   const utf8 = fc
-    .string({ unit: 'binary', maxLength: 6 })
+    .string({ unit: anyCharacter, maxLength: 6 })
     .map((text) => Buffer.from(text).toString('latin1'));
   const any = fc.uint8Array({ maxLength: 8 }).map((array) => Buffer.from(array).toString('latin1'));
   return fc

@@ -7,6 +7,7 @@ import { LOG_LEVELS, type LogLevel } from '../../../fs/shared/log/log-levels.js'
 import { LineLogger, type LogOptions } from '../../../fs/shared/log/logger.js';
 import { rateLimited } from '../../../fs/shared/log/rate-limit.js';
 import { TRACE_KINDS, Trace, type TraceKind, parseKinds } from '../../../fs/shared/log/trace.js';
+import { anyCharacter } from '../../support/runner/any-character.js';
 import { runs } from '../../support/runner/budget.js';
 import { collecting } from '../../support/memory/logger.js';
 import { suite } from '../../support/runner/suite.js';
@@ -15,7 +16,7 @@ import { suite } from '../../support/runner/suite.js';
 const CONTROL = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/;
 /** Text with characters that could damage a log. */
 const hostile = fc.oneof(
-  fc.string({ unit: 'binary' }),
+  fc.string({ unit: anyCharacter }),
   fc
     .array(
       fc.constantFrom(

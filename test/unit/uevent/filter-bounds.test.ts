@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { anyCharacter } from '../../support/runner/any-character.js';
 import { cpuMs } from '../../support/runner/budget.js';
 import {
   FILTER_LIMITS,
@@ -97,7 +98,7 @@ const goodText = fc
   .tuple(fc.array(rule, { maxLength: 4 }), fc.constantFrom('\n', ' ; '))
   .map(([rules, separator]) => rules.join(separator));
 const anyText = fc.oneof(
-  fc.string({ unit: 'binary', maxLength: 40 }),
+  fc.string({ unit: anyCharacter, maxLength: 40 }),
   fc.string({ unit: fc.constantFrom('A', 'SUBSYSTEM', ...'=!|,;"\\\n # [*\0'), maxLength: 25 }),
   goodText,
   fc.tuple(goodText, fc.nat(), fc.constantFrom(...'"\\|,;= \n#a')).map(([text, at, char]) => {
