@@ -18,25 +18,18 @@ import {
 } from '../../support/mount/daemon.js';
 import { AS_NOBODY } from '../../support/mount/other-user.js';
 import { stateOf } from '../../support/processes.js';
-import { suite } from '../../support/runner/suite.js';
+import { sideBySide, suite } from '../../support/runner/suite.js';
 import { killOwners, watchedDirectory } from './common.js';
 
 const held = suite('a held lock');
-/** Its files answer no reader while it is stopped. */
-let slow: Daemon;
-let file: string;
+/** The daemons whose files answer no reader while they are stopped. */
+const slow: Daemon[] = [];
 
-held.before(async () => {
-  slow = await startDaemon();
-  publishNumbered(slow.path, 1);
-  const [name] = readdirSync(`${slow.path}/log`).filter((entry) => !entry.startsWith('.'));
-  file = `${slow.path}/log/${name}`;
-});
 held.after(async () => {
-  slow.process.kill('SIGCONT');
+  for (const { process } of slow) process.kill('SIGCONT');
   killOwners();
   await killClients();
-  await slow.stop();
+  for (const daemon of slow) await daemon.stop();
   await killDaemons();
 });
 
@@ -45,20 +38,28 @@ held.after(async () => {
  * @returns a function that releases it
  */
 async function hold(path: string): Promise<() => Promise<void>> {
+  const daemon = await startDaemon();
+  slow.push(daemon);
+  publishNumbered(daemon.path, 1);
+  const [name] = readdirSync(`${daemon.path}/log`).filter((entry) => !entry.startsWith('.'));
+  const file = `${daemon.path}/log/${name}`;
   const holder = new Watcher([...AS_NOBODY, compiled('holds-lock'), path, file]);
   await holder.says(/^ready$/m);
-  slow.process.kill('SIGSTOP');
-  await until(() => stateOf(slow.pid) === 'T', 'the slow daemon does not stop');
+  daemon.process.kill('SIGSTOP');
+  await until(() => stateOf(daemon.pid) === 'T', 'the slow daemon does not stop');
   holder.tell('');
   await until(() => stateOf(holder.process.pid!) === 'D', 'the holder does not hold the lock');
   return async () => {
-    slow.process.kill('SIGCONT');
+    daemon.process.kill('SIGCONT');
     await holder.end();
   };
 }
 
+/** Each waits for the time after which the daemon leaves a notifier behind. */
+const waiting = sideBySide(held, 3);
+
 for (const name of ['a directory', 'log/'])
-  held(
+  waiting(
     `delays the notices of ${name} only, and these come when it is released`,
     async () => {
       const { served, owner, watcher } = await watchedDirectory();
@@ -90,7 +91,7 @@ for (const name of ['a directory', 'log/'])
     60_000,
   );
 
-held('does not keep the daemon from its end', async () => {
+waiting('does not keep the daemon from its end', async () => {
   const { served, owner, watcher } = await watchedDirectory();
   publishNumbered(served.path, 1);
   await watcher.creates(1);
