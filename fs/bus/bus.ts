@@ -10,7 +10,8 @@
 import { SeqnumIndex } from './events/seqnum-index.js';
 export type { BusListener, LogRange } from './bus-types.js';
 import type { BusCounters, BusListener, LogRange } from './bus-types.js';
-import { type Event, type LogIndex, now } from './event.js';
+import type { Event, LogIndex } from './event.js';
+import { now } from '../shared/timestamp.js';
 import { type Log, WEIGHED } from './log.js';
 import { NameIndex } from './events/name-index.js';
 import type { IdAllocator } from '../shared/id-allocator.js';

@@ -8,12 +8,12 @@
  * *record*, which an empty line ends.
  */
 
+import type { Timestamp } from '../shared/timestamp.js';
 import type { Arena, Block, Segment } from './arena.js';
 import type { EventQuota } from './quota.js';
 import { SourceId, sourceText } from '../uevent/event-source.js';
 import { EventValues } from '../uevent/values.js';
 import { LF } from '../shared/ascii.js';
-import { clock } from '../shared/clock.js';
 
 declare const logIndex: unique symbol;
 /**
@@ -24,19 +24,6 @@ export type LogIndex = number & { readonly [logIndex]: true };
 
 /** The number of an event that never was in the log: a written event. */
 export const NOT_LOGGED = -1 as LogIndex;
-
-/** Seconds and nanoseconds since the epoch (struct timespec). */
-export interface Timestamp {
-  readonly sec: number;
-  readonly nsec: number;
-}
-
-/** Returns the current time, in whole milliseconds. */
-export function now(): Timestamp {
-  const ms = clock.epochMs();
-  const sec = Math.floor(ms / 1000);
-  return { sec, nsec: (ms - sec * 1000) * 1_000_000 };
-}
 
 /** A holder of events that counts their bytes: a queue. */
 export interface Holder {

@@ -6,7 +6,8 @@
  * end, it goes to the ring's beginning.
  */
 import { Arena } from './arena.js';
-import { Event, type LogIndex, type Timestamp } from './event.js';
+import { Event, type LogIndex } from './event.js';
+import type { Timestamp } from '../shared/timestamp.js';
 import { LF } from '../shared/ascii.js';
 import { checksumBytes } from '../state/checksum.js';
 import { ASSERTS, broken } from '../shared/invariant.js';

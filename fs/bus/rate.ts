@@ -1,6 +1,7 @@
 /** The rate of events of the last minute, from the times that the log keeps anyway. */
 import type { Log } from './log.js';
-import type { LogIndex, Timestamp } from './event.js';
+import type { LogIndex } from './event.js';
+import type { Timestamp } from '../shared/timestamp.js';
 
 /** The longest time that the rate is an average of, in seconds. */
 export const RATE_SECONDS = 60;

@@ -1,4 +1,5 @@
 /** Builds replies in the memory that the channel writes from. */
+import type { Timestamp } from '../shared/timestamp.js';
 import { FUSE_NOTIFY_POLL, FUSE_NOTIFY_RESEND, InHeader, Size } from './abi.js';
 
 const TWO_32 = 2 ** 32;
@@ -13,12 +14,6 @@ declare const outcome: unique symbol;
  */
 export type Outcome = number & { readonly [outcome]: true };
 
-/** A struct timespec: seconds since the epoch, and nanoseconds. */
-interface Time {
-  readonly sec: number;
-  readonly nsec: number;
-}
-
 /** The attributes that a fuse_attr carries. `size` is in bytes; `mode` includes the file type. */
 export interface Attr {
   readonly ino: number;
@@ -27,9 +22,9 @@ export interface Attr {
   readonly nlink: number;
   readonly uid: number;
   readonly gid: number;
-  readonly atime: Time;
-  readonly mtime: Time;
-  readonly ctime: Time;
+  readonly atime: Timestamp;
+  readonly mtime: Timestamp;
+  readonly ctime: Timestamp;
 }
 
 /** The reply under construction. One object serves all replies, one after the other. */

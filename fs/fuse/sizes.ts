@@ -3,8 +3,9 @@
 const PAGE_BYTES = 4096;
 
 /**
- * The largest data of one WRITE in bytes: more than the largest event, and not much more, because
- * the daemon reads the writes of a user's many processes before it serves other users
+ * The largest data of one WRITE in bytes: the kernel splits a larger write(2) into pieces of this
+ * many bytes. It is more than the largest event, and not much more, because the daemon reads the
+ * writes of a user's many processes before it serves other users
  * (docs/decisions/140-turns-of-users.md).
  */
 export const MAX_WRITE_BYTES = 68 * 1024;

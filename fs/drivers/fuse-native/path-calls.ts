@@ -7,7 +7,7 @@
  * the process that makes it. The kernel checks permissions before (default_permissions).
  */
 import { Errno, FsError } from '../../shared/errors.js';
-import type { Timestamp } from '../../bus/event.js';
+import type { Timestamp } from '../../shared/timestamp.js';
 import type { AttributeChanges, Attributes, FileHandle, Node } from '../../tree/nodes/node.js';
 import { PublishFile } from '../../tree/nodes/publish-file.js';
 import { RootDirectory } from '../../tree/nodes/root-directory.js';

@@ -1,7 +1,7 @@
 /**
  * The attributes of files and directories: what stat(2) shows and what chmod(2) and others change.
  */
-import { type Timestamp, now } from '../../bus/event.js';
+import { type Timestamp, now } from '../../shared/timestamp.js';
 import { type TimeFields, timeFields, timeOf } from '../../state/times.js';
 
 /** The file types of st_mode (inode(7)). */

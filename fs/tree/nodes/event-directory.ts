@@ -1,5 +1,6 @@
 /** Base class of the directories that are a queue: process directories and `log/`. */
-import type { Event, LogIndex, Timestamp } from '../../bus/event.js';
+import type { Event, LogIndex } from '../../bus/event.js';
+import type { Timestamp } from '../../shared/timestamp.js';
 import type { Entry, Queue } from '../../bus/queue.js';
 import { freeName } from '../../bus/queue/free-name.js';
 import { Errno, FsError } from '../../shared/errors.js';
@@ -282,10 +283,7 @@ export abstract class EventDirectory
   /** Runs when the last writer of a file has closed it. */
   fileComplete(): void {}
 
-  /**
-   * Returns an entry for an event: under its own name, or under another if a user has taken that
-   * name.
-   */
+  /** Returns an entry for an event: under its own name, or another if a user has taken that one. */
   entryFor(event: Event): Entry {
     if (this.#specials === null && this.queue.surelyTakes(event)) return event;
     const name = freeName(event.name, this.queue.entries, this.#specials?.entries);

@@ -2,7 +2,7 @@
  * Base classes of all nodes (files and directories of the mount) and of all handles (open files).
  * Both are in one file because each refers to the other.
  */
-import { type Timestamp, now } from '../../bus/event.js';
+import { type Timestamp, now } from '../../shared/timestamp.js';
 import type { Sink } from '../../bus/sink.js';
 import type { Caller } from '../../owners/owners.js';
 import { Errno, FsError } from '../../shared/errors.js';

@@ -2,7 +2,7 @@
  * Process directories. A process directory belongs to one process, is a queue, and ends with the
  * process.
  */
-import type { Timestamp } from '../../bus/event.js';
+import type { Timestamp } from '../../shared/timestamp.js';
 import { Queue } from '../../bus/queue.js';
 import type { Caller, Mortal, Owner } from '../../owners/owners.js';
 import { Errno } from '../../shared/errors.js';

@@ -16,7 +16,7 @@ import {
 import type { UnlinkedFiles } from './fixed/unlinked-files.js';
 import { type Handle, type Lifetime, Node, type NodeId } from './node.js';
 import { specialHeap } from '../prices.js';
-import type { Timestamp } from '../../bus/event.js';
+import type { Timestamp } from '../../shared/timestamp.js';
 import type { Journal } from '../../state/journal.js';
 import type { Recorded, Recorder } from '../../state/recorder.js';
 import { Kind } from '../../state/schema.js';

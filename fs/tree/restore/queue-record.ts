@@ -1,5 +1,5 @@
 /** Records the queue of one directory for a later daemon. */
-import type { Timestamp } from '../../bus/event.js';
+import type { Timestamp } from '../../shared/timestamp.js';
 import type { Entry, Queue, QueueJournal } from '../../bus/queue.js';
 import type { Journal } from '../../state/journal.js';
 import type { Recorded, Recorder } from '../../state/recorder.js';

@@ -4,15 +4,8 @@
  */
 import type { Arena } from '../../bus/arena.js';
 import type { EventQuota } from '../../bus/quota.js';
-import {
-  Event,
-  type Holder,
-  NOT_LOGGED,
-  NO_TEXT,
-  TRAILER_BYTES,
-  type Timestamp,
-  now,
-} from '../../bus/event.js';
+import { Event, type Holder, NOT_LOGGED, NO_TEXT, TRAILER_BYTES } from '../../bus/event.js';
+import { type Timestamp, now } from '../../shared/timestamp.js';
 import { MAX_EVENT_BYTES } from '../../uevent/text.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import { PERMISSION_BITS } from '../nodes/attributes.js';

@@ -1,5 +1,5 @@
 /** The record of a written event for a later daemon. */
-import type { Timestamp } from '../../bus/event.js';
+import type { Timestamp } from '../../shared/timestamp.js';
 import type { Fields } from '../../state/schema.js';
 import { timeFields } from '../../state/times.js';
 

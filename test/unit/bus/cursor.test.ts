@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { Cursor } from '../../../fs/bus/readers/cursor.js';
 import { FilterGroup } from '../../../fs/bus/readers/filter-group.js';
-import { now } from '../../../fs/bus/event.js';
+import { now } from '../../../fs/shared/timestamp.js';
 import { Filter } from '../../../fs/uevent/filter/filter.js';
 import { Log } from '../../../fs/bus/log.js';
 import { runs } from '../../support/runner/budget.js';

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import type { Event } from '../../../fs/bus/event.js';
 import { FilterIndex } from '../../../fs/bus/filter-index.js';
 import { Filter } from '../../../fs/uevent/filter/filter.js';
-import { now } from '../../../fs/bus/event.js';
+import { now } from '../../../fs/shared/timestamp.js';
 import { Log } from '../../../fs/bus/log.js';
 import { runs } from '../../support/runner/budget.js';
 import { suite } from '../../support/runner/suite.js';

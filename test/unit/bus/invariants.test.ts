@@ -3,7 +3,8 @@
  * operation.
  */
 import * as assert from 'uvu/assert';
-import { Event, NOT_LOGGED, now } from '../../../fs/bus/event.js';
+import { Event, NOT_LOGGED } from '../../../fs/bus/event.js';
+import { now } from '../../../fs/shared/timestamp.js';
 import { Log } from '../../../fs/bus/log.js';
 import { type Entry, Queue } from '../../../fs/bus/queue.js';
 import { Cursor } from '../../../fs/bus/readers/cursor.js';

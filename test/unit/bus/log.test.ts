@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { type Event, type Holder, type LogIndex, now } from '../../../fs/bus/event.js';
+import type { Event, Holder, LogIndex } from '../../../fs/bus/event.js';
+import { now } from '../../../fs/shared/timestamp.js';
 import { Log } from '../../../fs/bus/log.js';
 import { runs } from '../../support/runner/budget.js';
 import { suite } from '../../support/runner/suite.js';

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { Event, type Holder, NOT_LOGGED, now } from '../../../fs/bus/event.js';
+import { Event, type Holder, NOT_LOGGED } from '../../../fs/bus/event.js';
+import { now } from '../../../fs/shared/timestamp.js';
 import { type Entry, type Overflow, Queue } from '../../../fs/bus/queue.js';
 import { freeName } from '../../../fs/bus/queue/free-name.js';
 import { QueueReader } from '../../../fs/bus/readers/queue-reader.js';

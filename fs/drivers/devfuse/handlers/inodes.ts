@@ -3,7 +3,7 @@
  * a symlink, and the space of the filesystem.
  */
 import { Errno } from '../../../shared/errors.js';
-import { now } from '../../../bus/event.js';
+import { type Timestamp, now } from '../../../shared/timestamp.js';
 import { SetattrValid as Valid } from '../../../fuse/abi.js';
 import { DONE, type Handlers } from '../../../fuse/opcodes.js';
 import type { Outcome, Reply } from '../../../fuse/reply.js';
@@ -163,6 +163,6 @@ function readChanges(request: Request): AttributeChanges {
   };
 }
 
-function time(isNow: number, sec: number, nsec: number): { sec: number; nsec: number } {
+function time(isNow: number, sec: number, nsec: number): Timestamp {
   return isNow !== 0 ? now() : { sec, nsec };
 }

@@ -2,7 +2,7 @@
  * `head` and `tail`: symlinks to a directory's oldest and newest event. They exist while the queue
  * has an event.
  */
-import type { Timestamp } from '../../../bus/event.js';
+import type { Timestamp } from '../../../shared/timestamp.js';
 import type { Entry } from '../../../bus/queue.js';
 import { Errno, FsError } from '../../../shared/errors.js';
 import { FixedNode, type FixedNodeHost } from './fixed-node.js';

@@ -3,7 +3,7 @@
  * alternatives to it.
  */
 import { Errno, FsError } from '../../../shared/errors.js';
-import type { Timestamp } from '../../../bus/event.js';
+import type { Timestamp } from '../../../shared/timestamp.js';
 import type { Caller } from '../../../owners/owners.js';
 import { EVERYTHING } from '../../filter-charge.js';
 import type { AttributeChanges, Handle } from '../node.js';

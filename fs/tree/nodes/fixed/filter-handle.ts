@@ -2,7 +2,7 @@
  * An open `.filter`: it keeps the text that is written to it, and sets the filter of the directory.
  */
 import { Errno, FsError } from '../../../shared/errors.js';
-import type { Timestamp } from '../../../bus/event.js';
+import type { Timestamp } from '../../../shared/timestamp.js';
 import type { Caller } from '../../../owners/owners.js';
 import { EVERYTHING, parse } from '../../filter-charge.js';
 import { APPEND, type HandleType, type Node } from '../node.js';

@@ -1,5 +1,5 @@
 /** Base class of the directories that have fixed names: `head`, `tail`, `.status` and others. */
-import type { Timestamp } from '../../../bus/event.js';
+import type { Timestamp } from '../../../shared/timestamp.js';
 import type { Entry } from '../../../bus/queue.js';
 import type { TreeContext } from '../../context.js';
 import { Directory } from '../directory.js';

@@ -4,7 +4,7 @@
  * others: `echo 1041 > .since`.
  */
 import { Errno, FsError } from '../../../shared/errors.js';
-import type { Timestamp } from '../../../bus/event.js';
+import type { Timestamp } from '../../../shared/timestamp.js';
 import { isEventName } from '../../../uevent/event-name.js';
 import type { AttributeChanges, Handle, HandleType } from '../node.js';
 import { DotFile, type DotFileHost, LiveTextHandle } from './text-file.js';

@@ -1,5 +1,5 @@
 /** Base classes of the dot files and of open files that show a text, and the file `.status`. */
-import type { Timestamp } from '../../../bus/event.js';
+import type { Timestamp } from '../../../shared/timestamp.js';
 import type { Sink } from '../../../bus/sink.js';
 import type { Caller } from '../../../owners/owners.js';
 import { FixedNode, type FixedNodeHost } from './fixed-node.js';

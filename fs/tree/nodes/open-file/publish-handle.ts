@@ -3,6 +3,7 @@
  */
 import { clock } from '../../../shared/clock.js';
 import { NUL, LF } from '../../../shared/ascii.js';
+import { MAX_WRITE_BYTES } from '../../../fuse/sizes.js';
 import { Errno, FsError } from '../../../shared/errors.js';
 import {
   EMPTY_LINE,
@@ -34,11 +35,6 @@ export interface PublishTarget extends Node {
 
 const LINE_END = Buffer.from('\n');
 const NOTHING = Buffer.alloc(0);
-/**
- * The kernel splits a larger write(2) into pieces of this many bytes (fs/fuse/sizes.ts,
- * MAX_WRITE_BYTES).
- */
-const LARGEST_WRITE = 68 * 1024;
 /** The bits of `PublishHandle.#state`. */
 const Kept = { text: 1, isCut: 2, isBetween: 4, wasLargest: 8, rest: 16 } as const;
 /** How long the records of one write may hold the daemon, in ms; the next write takes the rest. */
@@ -51,9 +47,9 @@ const MOST_MS = 0.4;
  * - A header alone, because bash writes the output of its builtins line by line. Properties are
  *   added to it until another header, an empty line or close(2).
  * - A record that follows others and has no empty line yet: cat(1) and dd(1) cut a file where their
- *   buffer ends, and the kernel cuts at {@link LARGEST_WRITE}. The daemon takes the write with the
- *   others in part, the next write brings the rest, and that rest waits. From then on only an empty
- *   line, another header or close(2) ends a record.
+ *   buffer ends, and the kernel cuts at {@link MAX_WRITE_BYTES}. The daemon takes the write with
+ *   the others in part, the next write brings the rest, and that rest waits. From then on only an
+ *   empty line, another header or close(2) ends a record.
  */
 export class PublishHandle extends Handle {
   /** The record that waits for the next write. All its whole lines are valid. */
@@ -138,7 +134,7 @@ export class PublishHandle extends Handle {
   #write(bytes: Uint8Array, start: number, length: number): number {
     const written = Buffer.from(bytes.buffer, bytes.byteOffset + start, length);
     if (this.#begun !== null && this.#endedBy(written)) this.#finish();
-    this.#wasLargest = length >= LARGEST_WRITE;
+    this.#wasLargest = length >= MAX_WRITE_BYTES;
     const begun = this.#begun;
     this.#wait(null); // if a line is malformed, nothing of the record is published
     if (begun !== null) {

@@ -1,5 +1,5 @@
 /** The record of a process directory for a later daemon. */
-import type { Timestamp } from '../../../bus/event.js';
+import type { Timestamp } from '../../../shared/timestamp.js';
 import type { Fields } from '../../../state/schema.js';
 import { timeFields } from '../../../state/times.js';
 import type { Filter } from '../../../uevent/filter/filter.js';

@@ -1,5 +1,6 @@
 /** Base class of the directories that receive the bus's events and have readers. */
-import { type Event, type LogIndex, type Timestamp, now } from '../../../bus/event.js';
+import type { Event, LogIndex } from '../../../bus/event.js';
+import { type Timestamp, now } from '../../../shared/timestamp.js';
 import type { Filter, FilterLimits } from '../../../uevent/filter/filter.js';
 import type { Recipient } from '../../deliveries.js';
 import { EVERYTHING, chargeFilter, refundFilter } from '../../filter-charge.js';

@@ -1,5 +1,6 @@
 /** Where the queue of a process directory begins, and the replay of earlier events (`.since`). */
-import { type Event, type LogIndex, type Timestamp, now } from '../../../bus/event.js';
+import type { Event, LogIndex } from '../../../bus/event.js';
+import { type Timestamp, now } from '../../../shared/timestamp.js';
 import type { Bus, LogRange } from '../../../bus/bus.js';
 import type { Entry, Queue } from '../../../bus/queue.js';
 import { Errno, FsError } from '../../../shared/errors.js';

@@ -1,5 +1,5 @@
 /** Base class of the directories in which users make files: process directories. */
-import type { Timestamp } from '../../../bus/event.js';
+import type { Timestamp } from '../../../shared/timestamp.js';
 import type { Entry, Queue } from '../../../bus/queue.js';
 import type { Caller } from '../../../owners/owners.js';
 import { Errno, FsError } from '../../../shared/errors.js';
