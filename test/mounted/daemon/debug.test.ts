@@ -169,6 +169,8 @@ requests('shows a blocked read when it is parked and when it is answered', async
   const [, unique] = /<- #(\d+) /.exec(parked)!;
   writeFileSync(`${daemon.path}/publish`, 'add@/x\nACTION=add\n');
   assert.match(await line(daemon, new RegExp(`<- #${unique} OK`)), /OK \d+ bytes \(was parked\)$/);
+  // It reads again, so that there is a read to interrupt.
+  await line(daemon, new RegExp(`<- #(?!${unique} )\\d+ \\(parked\\)$`));
   await reader.kill();
   await line(daemon, /EINTR \(a signal interrupted the reader\)$/);
   await ended(daemon);
