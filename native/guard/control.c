@@ -1,4 +1,4 @@
-/* One guardian for a mount, by a lock; and the socket of `eventfs reload`. */
+/* One guardian for a mount, by a lock; and the socket of `eventfs reload` and `eventfs umount`. */
 #include "guard.h"
 
 #include <errno.h>
@@ -98,6 +98,11 @@ void serve_client(void) {
   if (length < 0) return;
   if (length == 0) { /* a client that ends does not end its reload */
     close_client();
+    return;
+  }
+  if (strcmp(text, "END") == 0) {
+    ask_by_ms = 0;
+    stop(); /* the client sees the end of the socket */
     return;
   }
   if (is_reloading) return;

@@ -2,6 +2,7 @@
 #include "guard.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -35,6 +36,11 @@ void resend_requests(void) {
   if (written < 0 && errno != ENODEV && errno != ECONNABORTED && errno != ENOTCONN) {
     say("error", "%s: the kernel rejects FUSE_NOTIFY_RESEND: %s", options.mount, strerror(errno));
   }
+}
+
+bool connection_is_over(void) {
+  struct pollfd device = {find_kept("fuse"), 0, 0};
+  return poll(&device, 1, 0) > 0 && (device.revents & POLLERR);
 }
 
 /* Returns whether a dead FUSE connection is mounted at a path. */

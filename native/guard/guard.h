@@ -13,7 +13,7 @@
  *   death.c            the death of a daemon
  *   reload.c           a new daemon in place of one that lives
  *   standby.c          a daemon that is warm before it is needed
- *   control.c          one guardian for a mount, and `eventfs reload`
+ *   control.c          one guardian for a mount, `eventfs reload` and `eventfs umount`
  *   end.c              RESEND, and the end of the mount
  *   left.c             a reply that a daemon has left
  *   mounts.c           the places of the mount
@@ -42,6 +42,8 @@ enum { STANDBY_DELAY_MS = 1000, MOST_DOUBLED = 6 };
 enum { RETRY_MS = 1000 };
 /* How long a client of the socket may take to ask. */
 enum { ASK_MS = 2000 };
+/* How long a daemon may take to end once its connection has ended. A stopped one never does. */
+enum { OVER_MS = 1000 };
 
 enum { EXIT_USAGE = 100, EXIT_SYSTEM_CALL = 111, EXIT_NOT_RUN = 126 };
 
@@ -88,6 +90,8 @@ extern struct options options;
 uint64_t now_ms(void);
 /* Writes a message for the administrator to standard error. */
 __attribute__((format(printf, 2, 3))) void say(const char *level, const char *format, ...);
+/* Ends the daemon and the mount, as SIGTERM does. */
+void stop(void);
 
 /* kept.c */
 struct kept {
@@ -207,6 +211,8 @@ void close_control(void);
 /* end.c */
 /* Makes the kernel send all requests again that no daemon has answered: FUSE_NOTIFY_RESEND. */
 void resend_requests(void);
+/* Returns whether the connection has ended: the mount is gone, or a process has aborted it. */
+bool connection_is_over(void);
 /* Ends the connection and its mount, and the process with `code`. */
 __attribute__((noreturn)) void end(int code);
 /* Ends because the daemon can't serve. */

@@ -164,6 +164,14 @@ static void forward_late(void) {
   }
 }
 
+/* Limits the time in which the daemon ends. Without a connection it has no client to answer. */
+static void limit_stop(void) {
+  if (active.phase == GONE) return;
+  bool is_over = connection_is_over();
+  if (active.deadline_ms != 0 && !is_over) return;
+  active.deadline_ms = now_ms() + (is_over ? OVER_MS : options.stop_ms);
+}
+
 /* Forwards a signal to the daemon that serves. */
 static void forward(int number) {
   if (number == SIGTERM || number == SIGINT) {
@@ -171,13 +179,13 @@ static void forward(int number) {
     if (reload_is_under_way()) fail_next("the daemon stops");
   }
   if (number == SIGHUP) renew_standby();
-  if (is_stopping && active.phase != GONE && active.deadline_ms == 0) {
-    active.deadline_ms = now_ms() + options.stop_ms;
-  }
+  if (is_stopping) limit_stop();
   if (active.phase != SERVING && (number == SIGHUP || number == SIGUSR1)) is_late[number] = true;
   else if (active.phase != GONE) kill(active.pid, number);
   else if (is_stopping) end(0);
 }
+
+void stop(void) { forward(SIGTERM); }
 
 static void on_signals(int fd) {
   struct signalfd_siginfo info;

@@ -1,13 +1,14 @@
 /** `eventfs reload`: asks the guardian of a mount to replace the daemon. */
 import { closeSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { ReadableWatch, connectSeqpacket, receiveMessage, sendMessage } from '#native';
+import { ReadableWatch, receiveMessage, sendMessage } from '#native';
 import { guardianSocket } from '../../client/guardian.js';
 import { requireMount } from '../../client/mounted.js';
 import { mountPath } from '../../client/probe.js';
-import { controlDirectories, controlFiles, isOwn } from '../../guard/control-files.js';
+import { isOwn } from '../../guard/control-files.js';
 import { readStatusFile } from '../../client/status.js';
-import { FailedCallError, NotServedError, UserError, isSystemError } from '../../shared/errors.js';
+import { FailedCallError, NotServedError, UserError } from '../../shared/errors.js';
+import { connectToGuardian, connectToOne } from '../guardian-socket.js';
 import { print, printable } from '../terminal/output.js';
 
 /** Longer than all time limits of the guardian together. */
@@ -23,7 +24,7 @@ const TIMEOUT_MS = 120_000;
  */
 export async function reload(directory: string): Promise<void> {
   const path = mountPath(directory);
-  const guardian = connect(path) ?? (await connectMoved(path)) ?? refuse(path);
+  const guardian = connectToGuardian(path) ?? (await connectMoved(path)) ?? refuse(path);
   try {
     sendMessage(guardian, 'RELOAD', -1);
     const [word, ...rest] = (await answerOf(guardian, path)).split(' ');
@@ -36,33 +37,11 @@ export async function reload(directory: string): Promise<void> {
   }
 }
 
-/** @returns the descriptor of a socket; null if no guardian of this user serves the mount */
-function connect(path: string): number | null {
-  const directories = controlDirectories().filter(isOwn);
-  return connectOne(directories.map((directory) => controlFiles(path, directory).socket));
-}
-
 /** Connects to the guardian of a mount that is no longer where the guardian has mounted it. */
 async function connectMoved(path: string): Promise<number | null> {
   await requireMount(path, () => `try eventfs mount --guard ${path}`);
   const socket = guardianSocket(path);
-  return socket !== undefined && isOwn(dirname(socket)) ? connectOne([socket]) : null;
-}
-
-/** @returns the descriptor of the first socket that listens; null if none does */
-function connectOne(sockets: readonly string[]): number | null {
-  let denied: UserError | null = null;
-  for (const socket of sockets) {
-    try {
-      return connectSeqpacket(socket);
-    } catch (error) {
-      if (!isSystemError(error)) throw error;
-      if (error.code === 'EACCES')
-        denied = UserError.from(error, socket, { EACCES: 'try as root' });
-    }
-  }
-  if (denied !== null) throw denied;
-  return null;
+  return socket !== undefined && isOwn(dirname(socket)) ? connectToOne([socket]) : null;
 }
 
 /** Says why a mount can't be reloaded. @throws UserError always */

@@ -1,4 +1,7 @@
-/** `eventfs umount`: stops the daemon, or removes the mount that a dead daemon has left. */
+/**
+ * `eventfs umount`: stops the daemon and its guardian, or removes the mount that a dead daemon has
+ * left.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { unmountHindrance } from '../../client/mounting/fusermount-refusals.js';
 import { abort, detach, detachAll } from '../../client/unmount.js';
@@ -7,6 +10,7 @@ import { NotServedError, UserError, isSystemError } from '../../shared/errors.js
 import { MOUNT_TYPE, mountedAt, mounts } from '../../shared/kernel/mountinfo.js';
 import { printable } from '../terminal/output.js';
 import { servingProcess } from '../../client/serving.js';
+import { endGuardian } from '../guardian-socket.js';
 
 const POLL_MS = 10;
 /** How long a daemon may take to unmount before its connection is aborted. */
@@ -14,7 +18,9 @@ const STOP_TIMEOUT_MS = 5000;
 
 /**
  * Stops the daemon with SIGTERM. If the daemon does not answer, or does not unmount within 5 s,
- * aborts the connection. If the daemon is dead already, only unmounts.
+ * aborts the connection. If the daemon is dead already, only unmounts. If nothing is mounted there
+ * any more, ends the guardian that has mounted there: it serves the clients that still use the
+ * mount, or waits for a daemon that was stopped.
  *
  * @param directory the mount, or a symlink to it
  * @throws NotServedError if eventfs is not mounted there
@@ -23,8 +29,7 @@ const STOP_TIMEOUT_MS = 5000;
 export async function umount(directory: string): Promise<void> {
   const path = mountPath(directory);
   const state = await probe(path);
-  if (state === 'none')
-    throw new NotServedError(`${path}: eventfs is not mounted here (${whereMounted()})`);
+  if (state === 'none') return endUnmounted(path);
   if (state === 'other')
     throw new NotServedError(
       `${path}: ${mountedAt(path)?.type ?? 'another filesystem'} is mounted here, not eventfs (try umount ${path})`,
@@ -36,12 +41,24 @@ export async function umount(directory: string): Promise<void> {
     else return;
     // the connection is dead in the other places too to which it was bound
     if (connection !== undefined) detachAll(connection);
+    await endGuardian(path);
   } catch (error) {
     if (!isSystemError(error)) throw error;
     const lasting = unmountHindrance();
     const mend = lasting === undefined ? 'try as root' : `${lasting.what}: ${lasting.mend}`;
     throw UserError.from(error, path, { EPERM: mend });
   }
+}
+
+/** @throws NotServedError if there is no guardian either */
+async function endUnmounted(path: string): Promise<void> {
+  const ended = await endGuardian(path);
+  if (ended === 'none')
+    throw new NotServedError(`${path}: eventfs is not mounted here (${whereMounted()})`);
+  if (ended === 'late')
+    throw new NotServedError(
+      `${path}: eventfs is not mounted here, and its guardian does not end (look for eventfs-guard in ps, and kill it)`,
+    );
 }
 
 /**
