@@ -1,10 +1,16 @@
 /**
  * A service that only stores descriptors: systemd or s6-fdholder. It starts no daemon, so the next
- * one follows the end of this one, and the supervisor learns of a failure by the exit code.
+ * one follows the end of this one, and the supervisor learns of a failure by the exit code. A
+ * service that fails keeps a daemon from its start, and not from serving or from its end.
  */
+import { UserError } from '../shared/errors.js';
+import type { Logger } from '../shared/log/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
 import { Descriptors } from './descriptors.js';
 import type { Holder } from './holder.js';
+
+/** A service that takes longer does not answer: it is asked no more, so that this daemon can end. */
+const SLOW_MS = 1000;
 
 /** Both services alike; a subclass talks to its service. */
 export abstract class DescriptorStore implements Holder {
@@ -12,23 +18,37 @@ export abstract class DescriptorStore implements Holder {
   readonly resends = false;
   readonly takesOver: boolean;
   readonly #descriptors = new Descriptors();
+  #hasServed = false;
+  /** Whether the service has failed, and the log says so. */
+  #hasFailed = false;
+  #isSilent = false;
 
   /**
    * @param label the name of the service in `log/.status`
+   * @param logger gets what the service refuses while this daemon serves
    * @param stored the descriptors of the last daemon, by name
    */
   constructor(
     private readonly label: string,
+    private readonly logger: Logger,
     stored: Iterable<readonly [name: string, fd: number]>,
   ) {
     for (const [name, fd] of stored) this.#descriptors.add(name, fd);
     this.takesOver = this.#descriptors.has('fuse');
   }
 
-  /** Has the service store a descriptor, under a name that it does not have. */
+  /**
+   * Has the service store a descriptor, under a name that it does not have.
+   *
+   * @throws UserError if the service does not
+   */
   protected abstract store(name: string, fd: number): void;
 
-  /** Has the service forget a name. */
+  /**
+   * Has the service forget a name.
+   *
+   * @throws UserError if the service does not
+   */
   protected abstract forget(name: string): void;
 
   get followsDeath(): boolean {
@@ -43,19 +63,46 @@ export abstract class DescriptorStore implements Holder {
     return this.#descriptors.take(name);
   }
 
+  /** @throws UserError if the service does not store it, and this daemon does not serve yet */
   keep(name: string, fd: number): void {
     // s6-fdholder refuses a name that it has, and systemd keeps both descriptors.
     this.drop(name);
     this.#descriptors.keep(name);
-    this.store(name, fd);
+    const failure = this.#ask(() => this.store(name, fd));
+    if (failure !== null && !this.#hasServed) throw failure;
   }
 
   drop(name: string): void {
-    if (this.#descriptors.drop(name)) this.forget(name);
+    if (this.#descriptors.drop(name)) this.#ask(() => this.forget(name));
+  }
+
+  /**
+   * Asks the service for something. A failure while this daemon serves is logged.
+   *
+   * @returns the error; null if the service has done it, or if it does not answer any more
+   */
+  #ask(order: () => void): UserError | null {
+    if (this.#isSilent) return null;
+    const began = performance.now();
+    try {
+      order();
+      this.#hasFailed = false;
+      return null;
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      this.#isSilent = performance.now() - began > SLOW_MS;
+      if (this.#hasServed && !this.#hasFailed)
+        this.logger.error(
+          `${error.message}; the daemon goes on, but its death may end the mount (later: eventfs umount, and mount again)`,
+        );
+      this.#hasFailed = true;
+      return error;
+    }
   }
 
   ready(): Promise<void> {
     for (const name of this.#descriptors.closeRest()) this.drop(name);
+    this.#hasServed = true;
     return Promise.resolve();
   }
 

@@ -7,12 +7,18 @@ import { spawnSync } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import { guardProgram, receiveMessage, socketPair } from '#native';
 import { UserError, isSystemError } from '../shared/errors.js';
+import type { Logger } from '../shared/log/logger.js';
 import { DescriptorStore } from './descriptor-store.js';
 
 /** How long one of the programs may take, in milliseconds. */
 const TIMEOUT_MS = 5000;
 /** The number of the descriptor in the programs that are started. */
 const PASSED = 3;
+
+/** strerror(3) of EPERM: the rules of s6-fdholder-daemon do not let this user do something. */
+const DENIED = 'Operation not permitted';
+const RULES =
+  "its rules must let this user list, and store and retrieve names that begin with 'eventfs:': docs/restarts.md";
 
 /** A running s6-fdholder-daemon. */
 export class S6Fdholder extends DescriptorStore {
@@ -23,14 +29,16 @@ export class S6Fdholder extends DescriptorStore {
    *
    * @param socket the path of its socket
    * @param mount the mount point, which is a part of the names there
+   * @param logger gets what s6-fdholder refuses later
    * @throws UserError if there is no s6-fdholder-daemon
    */
   constructor(
     private readonly socket: string,
     mount: string,
+    logger: Logger,
   ) {
     const prefix = `eventfs:${mount}:`;
-    super('s6', retrieveAll(socket, prefix));
+    super('s6', logger, retrieveAll(socket, prefix));
     this.#prefix = prefix;
   }
 
@@ -93,15 +101,16 @@ function run(socket: string, program: string, args: readonly string[], passed?: 
   });
   const start = `start s6-fdholder-daemon ${socket}`;
   if (error !== undefined) {
-    const isMissing = isSystemError(error, 'ENOENT');
-    throw new UserError(
-      isMissing
-        ? `${program}: it is not installed (install s6, and ${start})`
-        : `${program}: ${error.message} (${start})`,
-    );
+    if (isSystemError(error, 'ENOENT'))
+      throw new UserError(`${program}: it is not installed (install s6, and ${start})`);
+    if (isSystemError(error, 'ETIMEDOUT'))
+      throw new UserError(
+        `${socket}: ${program} got no answer within ${TIMEOUT_MS / 1000} s (name the socket of an s6-fdholder-daemon)`,
+      );
+    throw new UserError(`${program}: ${error.message} (${start})`);
   }
   if (status === 0) return stdout;
-  throw new UserError(
-    `${socket}: ${stderr.trim() || `${program} ended with ${status}`} (${start})`,
-  );
+  const said = stderr.trim() || `${program} ended with ${status}`;
+  const remedy = said.endsWith(DENIED) ? RULES : start;
+  throw new UserError(`${socket}: ${said} (${remedy})`);
 }

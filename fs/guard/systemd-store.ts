@@ -6,29 +6,34 @@
  * socket whose peer has gone. No FileDescriptorStorePreserve=yes: a mount of a service that was
  * stopped would hang.
  */
-import { fstatSync } from 'node:fs';
+import { fstatSync, statSync } from 'node:fs';
 import { sendDatagram } from '#native';
 import { UsageError, UserError, isSystemError } from '../shared/errors.js';
+import type { Logger } from '../shared/log/logger.js';
 import { DescriptorStore } from './descriptor-store.js';
 
 const FIRST_PASSED = 3;
+const AS_SERVICE = 'run it as a service with Type=notify';
 
 /** The store of the service that this process is. */
 export class SystemdStore extends DescriptorStore {
   readonly #socket: string;
 
-  /** @throws UsageError if this is no service of systemd, UserError if it has no store */
-  constructor(environment: NodeJS.ProcessEnv = process.env) {
+  /**
+   * @param logger gets what systemd refuses later
+   * @throws UsageError if this is no service of systemd, UserError if it has no store
+   */
+  constructor(logger: Logger, environment: NodeJS.ProcessEnv = process.env) {
     const { NOTIFY_SOCKET: socket = '', FDSTORE: room } = environment;
     if (socket === '')
-      throw new UsageError(
-        '--fd-holder systemd: $NOTIFY_SOCKET is not set (run it as a service with Type=notify)',
-      );
+      throw new UsageError(`--fd-holder systemd: $NOTIFY_SOCKET is not set (${AS_SERVICE})`);
     if (room === '0')
       throw new UserError(
         '--fd-holder systemd: the service has no store (set FileDescriptorStoreMax=64)',
       );
-    super('systemd', passed(environment));
+    if (!isSocket(socket))
+      throw new UsageError(`${nameOf(socket)}: there is no such socket (${AS_SERVICE})`);
+    super('systemd', logger, passed(environment));
     this.#socket = socket;
   }
 
@@ -44,9 +49,25 @@ export class SystemdStore extends DescriptorStore {
     try {
       sendDatagram(this.#socket, state, true, fd);
     } catch (error) {
-      if (isSystemError(error)) throw UserError.from(error, this.#socket, {});
+      if (isSystemError(error))
+        throw UserError.from(error, nameOf(this.#socket), { ECONNREFUSED: AS_SERVICE });
       throw error;
     }
+  }
+}
+
+function nameOf(socket: string): string {
+  return `--fd-holder systemd: $NOTIFY_SOCKET=${socket}`;
+}
+
+/** Returns whether a path is that of a socket. Nothing but a message tells of an abstract one. */
+function isSocket(path: string): boolean {
+  if (path.startsWith('@')) return true;
+  try {
+    return path.startsWith('/') && statSync(path).isSocket();
+  } catch (error) {
+    if (isSystemError(error)) return false;
+    throw error;
   }
 }
 

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { mountedAt } from '../../../fs/shared/kernel/mountinfo.js';
@@ -104,6 +105,16 @@ systemd('must be there and have room', async () => {
   });
   assert.is(code, 100);
   assert.match(err, /\$NOTIFY_SOCKET is not set \(run it as a service with Type=notify\)/);
+  const elsewhere = { ...process.env, NOTIFY_SOCKET: '/run/no-systemd' };
+  for (const check of [[], ['--check']]) {
+    const args = ['mount', ...check, '--fd-holder', 'systemd', path];
+    const ended = await run([...EVENTFS_NODE, ...args], { env: elsewhere });
+    assert.is(ended.code, 100);
+    assert.match(
+      ended.out + ended.err,
+      /\$NOTIFY_SOCKET=\/run\/no-systemd: there is no such socket/,
+    );
+  }
   const service = new Service(0, ['--fd-holder', 'systemd', path]);
   await service.says('ended 1');
   assert.match(service.text, /the service has no store \(set FileDescriptorStoreMax=64\)/);
@@ -111,12 +122,8 @@ systemd('must be there and have room', async () => {
 
 s6('keeps the mount while the daemon is started again', async () => {
   const path = mountPoint();
-  const socket = `${path}.fdholder`;
-  const holder = spawn('s6-fdholder-daemon', ['-i', rules(`${path}.rules`), socket], {
-    stdio: 'inherit',
-  });
+  const [holder, socket] = await startHolder(path, RIGHTS);
   try {
-    await until(() => existsSync(socket), 'no s6-fdholder');
     const args = ['--fd-holder', `s6:${socket}`, '--source', 'kernel'];
     const first = await startDaemon(args, path);
     const mounted = mountedAt(path)!;
@@ -134,19 +141,85 @@ s6('keeps the mount while the daemon is started again', async () => {
     assert.is(code, 1);
     assert.match(err, /^eventfs: mount: \/nowhere: .*\(start s6-fdholder-daemon \/nowhere\)\n$/);
   } finally {
-    holder.kill('SIGKILL');
-    rmSync(`${path}.rules`, { recursive: true, force: true });
+    await holder.end();
   }
 });
 
+s6('may end while the daemon serves: it goes on, and unmounts', async () => {
+  const path = mountPoint();
+  const [holder, socket] = await startHolder(path, RIGHTS);
+  const daemon = await startDaemon(['--fd-holder', `s6:${socket}`, '--source', 'none'], path);
+  await holder.end();
+  assert.is(await daemon.stop(), 0);
+  assert.not(isMounted(path));
+  const lines = daemon.log().trimEnd().split('\n');
+  assert.is(lines.length, 1, daemon.log());
+  assert.match(lines[0], /Connection refused \(.*\); the daemon goes on, but its death may end /);
+});
+
+s6('names the right that its rules lack', async () => {
+  const path = mountPoint();
+  const rights = new Map(RIGHTS);
+  for (const lacking of ['S6_FDHOLDER_STORE_REGEX', 'S6_FDHOLDER_LIST']) {
+    rights.delete(lacking);
+    const [holder, socket] = await startHolder(path, rights);
+    const { err, code } = await run([
+      ...[...EVENTFS_NODE, 'mount', '--fd-holder', `s6:${socket}`],
+      ...['--source', 'none', path],
+    ]);
+    assert.is(code, 1);
+    assert.match(err, /^[^\n]*Operation not permitted \(its rules must let this user [^\n]*\n$/);
+    assert.not(isMounted(path));
+    await holder.end();
+  }
+});
+
+s6('must be the server of its socket', async () => {
+  const path = mountPoint();
+  const socket = `${path}.other`;
+  const other = createServer().listen(socket);
+  const args = ['mount', '--fd-holder', `s6:${socket}`, path];
+  const { err, code } = await run([...EVENTFS_NODE, ...args]);
+  other.close();
+  assert.is(code, 1);
+  assert.match(
+    err,
+    /\.other: s6-fdholder-list got no answer within 5 s \(name the socket of [^\n]*\n$/,
+  );
+});
+
+/** The rights of root that eventfs needs. */
+const RIGHTS: ReadonlyMap<string, string> = new Map([
+  ['S6_FDHOLDER_LIST', '1'],
+  ['S6_FDHOLDER_STORE_REGEX', '^eventfs:'],
+  ['S6_FDHOLDER_RETRIEVE_REGEX', '^eventfs:'],
+]);
+
+/** Starts an s6-fdholder-daemon. Returns its end and its socket. */
+async function startHolder(
+  path: string,
+  rights: ReadonlyMap<string, string>,
+): Promise<[{ end(): Promise<void> }, string]> {
+  const socket = `${path}.fdholder`;
+  rmSync(socket, { force: true });
+  const rules = makeRules(`${path}.rules`, rights);
+  const holder = spawn('s6-fdholder-daemon', ['-i', rules, socket], { stdio: 'inherit' });
+  const ended = new Promise<void>((done) => holder.on('close', () => done()));
+  await until(() => existsSync(socket), 'no s6-fdholder');
+  const end = async (): Promise<void> => {
+    holder.kill('SIGKILL');
+    await ended;
+    rmSync(rules, { recursive: true });
+  };
+  return [{ end }, socket];
+}
+
 /** Makes rules that let root store, retrieve and list descriptors: s6-fdholderd(8). */
-function rules(directory: string): string {
+function makeRules(directory: string, rights: ReadonlyMap<string, string>): string {
   const environment = join(directory, 'uid/0/env');
   mkdirSync(environment, { recursive: true });
   writeFileSync(join(directory, 'uid/0/allow'), '');
-  writeFileSync(join(environment, 'S6_FDHOLDER_LIST'), '1');
-  writeFileSync(join(environment, 'S6_FDHOLDER_STORE_REGEX'), '^eventfs:');
-  writeFileSync(join(environment, 'S6_FDHOLDER_RETRIEVE_REGEX'), '^eventfs:');
+  for (const [name, value] of rights) writeFileSync(join(environment, name), value);
   return directory;
 }
 

@@ -131,7 +131,7 @@ async function checkDirectory(path: string): Promise<Finding[]> {
 async function checkGuard(options: MountOptions): Promise<Checked[]> {
   if (!wantsHolder(options)) return [];
   const option = holderOption(options);
-  if (options.fdHolder === 'systemd' && process.env.NOTIFY_SOCKET === undefined)
+  if (options.fdHolder === 'systemd' && (process.env.NOTIFY_SOCKET ?? '') === '')
     return [
       {
         level: 'warn',

@@ -8,7 +8,7 @@ import { type MappedState, STATE, mapState } from '../../../daemon/state-memory.
 import { Guardian } from '../../../guard/guardian.js';
 import { GUARD_VARIABLE } from '../../../guard/hello.js';
 import type { Holder } from '../../../guard/holder.js';
-import type { LineLogger, Logger } from '../../../shared/log/logger.js';
+import { type LineLogger, type Logger, SILENT } from '../../../shared/log/logger.js';
 import { ExitCode, explain } from '../../terminal/explain.js';
 import type { GuardOptions } from './guard-options.js';
 import { dropConfiguration } from './kept-configuration.js';
@@ -65,6 +65,7 @@ export interface HeldMount {
  * @param path the mount point, as mountinfo shows it
  * @param guardian a result of {@link ownGuardian}
  * @param standby returns the options of the daemon, for a standby
+ * @param logger gets what the holder refuses later
  * @returns nothing if the options ask for no holder
  * @throws UserError if there is none
  */
@@ -73,10 +74,11 @@ export async function holderOf(
   { fdHolder }: GuardOptions,
   guardian: Guardian | undefined,
   standby: () => DaemonOptions,
+  logger: Logger,
 ): Promise<HeldMount> {
   if (guardian === undefined) {
     if (fdHolder === undefined) return {};
-    const holder = await connect(fdHolder, path);
+    const holder = await connect(fdHolder, path, logger);
     return { holder, mapped: mappedOf(holder) };
   }
   let mapped: MappedState | undefined;
@@ -102,11 +104,11 @@ function mappedOf(holder: Holder): MappedState | undefined {
   }
 }
 
-async function connect(fdHolder: string, path: string): Promise<Holder> {
+async function connect(fdHolder: string, path: string, logger: Logger): Promise<Holder> {
   if (fdHolder === 'systemd')
-    return new (await import('../../../guard/systemd-store.js')).SystemdStore();
+    return new (await import('../../../guard/systemd-store.js')).SystemdStore(logger);
   const { S6Fdholder } = await import('../../../guard/s6-fdholder.js');
-  return new S6Fdholder(fdHolder.slice('s6:'.length), path);
+  return new S6Fdholder(fdHolder.slice('s6:'.length), path, logger);
 }
 
 /**
@@ -130,7 +132,7 @@ export function ownGuardian(logger: Logger): Guardian | undefined {
  */
 export async function checkHolder({ guard, fdHolder }: GuardOptions): Promise<void> {
   if (guard === true) accessSync(guardProgram, constants.X_OK);
-  else if (fdHolder === 'systemd') await connect(fdHolder, '');
+  else if (fdHolder === 'systemd') await connect(fdHolder, '', SILENT);
   else if (fdHolder !== undefined) {
     const { checkFdholder } = await import('../../../guard/s6-fdholder.js');
     checkFdholder(fdHolder.slice('s6:'.length));

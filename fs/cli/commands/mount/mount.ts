@@ -123,9 +123,8 @@ async function serve(
     );
   if (guardian === undefined) await becomeGuardian(path, options);
   const logger = rateLimited(log);
-  const held = await holderOf(path, options, guardian, () =>
-    daemonOptions(path, options, configuration, SILENT),
-  );
+  const standby = (): DaemonOptions => daemonOptions(path, options, configuration, SILENT);
+  const held = await holderOf(path, options, guardian, standby, logger);
   const { holder } = held;
   try {
     await run(path, configuration, log, logger, held);
