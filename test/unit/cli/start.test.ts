@@ -16,7 +16,7 @@ const STEPS = [
 ];
 /** Parts that only other commands need, or some options, or a daemon later. */
 const OTHERS =
-  /^(bridge|library|outlets\/(?!open-outlets)|fuse\/describe|drivers\/fuse-native)\/|^cli\/(doctor|commands\/(?!mount\/))|^cli\/command-line\/(event|maintenance|bridge|values)|^daemon\/(prepare|warm-up|check)|^guard\/(s6|systemd)/;
+  /^(bridge|library|drivers\/fuse-native)\/|^outlets\/(?!open-outlets)|^fuse\/describe|^cli\/(doctor|commands\/(?!mount\/))|^cli\/command-line\/(event|maintenance|bridge|values)|^daemon\/(prepare|warm-up|check)|^guard\/(s6|systemd)/;
 
 const start = suite('the start of a daemon');
 
@@ -25,7 +25,7 @@ function loaded(file: string, all = new Set<string>()): Set<string> {
   if (all.has(file)) return all;
   all.add(file);
   for (const [, from] of readFileSync(join(FS, file), 'utf8').matchAll(
-    /^(?:import|export)\b[^;]*?from '([^']+)';/gms,
+    /^(?:import|export)\b(?:[^;']*?from)? '([^']+)';/gms,
   ))
     if (from.startsWith('.')) loaded(relative(FS, join(FS, dirname(file), from)), all);
     else if (!from.startsWith('node:')) all.add(from);
