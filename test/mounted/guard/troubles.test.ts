@@ -148,7 +148,10 @@ troubles(
     }
     // The last of them find no room, and must not take longer for it.
     const last = tookMs.pop()!;
-    assert.ok(last < 1000 + 2 * tookMs.reduce((sum, ms) => sum + ms), `${last} after ${tookMs}`);
+    assert.ok(
+      last < 1000 + 2 * tookMs.reduce((sum, ms) => sum + ms),
+      `${last} after ${tookMs.join(' ')}`,
+    );
     for (const shell of [owner, other]) await shell.run(`mkdir ${path}/$$`);
     await other.kill();
     assert.is(reach(`${path}/${other.pid}`), 'ENOENT');
@@ -188,7 +191,10 @@ troubles('owners leave room for the descriptors of the next daemon', async () =>
   }
   // It reads its configuration in a process of its own, through pipes.
   guarded.process.kill('SIGHUP');
-  await until(() => guarded.log().includes('configuration read again'), guarded.log);
+  await until(
+    () => guarded.log().includes('configuration read again'),
+    () => guarded.log(),
+  );
   assert.not.match(guarded.log(), 'EMFILE');
   await observer.kill();
   for (const pid of owners) process.kill(pid, 'SIGKILL');
