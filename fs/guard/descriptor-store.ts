@@ -9,7 +9,7 @@ import type { StatusLines } from '../shared/status-lines.js';
 import { Descriptors } from './descriptors.js';
 import type { Holder } from './holder.js';
 
-/** A service that takes longer does not answer: it is asked no more, so that this daemon can end. */
+/** A service that takes longer does not answer: it is asked no more, so that the daemon can end. */
 const SLOW_MS = 1000;
 
 /** Both services alike; a subclass talks to its service. */

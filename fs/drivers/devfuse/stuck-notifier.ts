@@ -9,8 +9,13 @@
 import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
-/** The time between two looks. A notifier that waits for a lock at both is stuck. */
+/** The time between two looks. */
 export const LOOK_AFTER_MS = 50;
+/**
+ * A notifier that waits for the same lock at so many looks is stuck. At fewer looks, the holder may
+ * be a process that waits for a CPU, or for the answer of a daemon that does.
+ */
+const LOOKS = 5;
 
 /**
  * The state of a process that waits for a lock of the kernel (proc_pid_stat(5)). A wait for the
@@ -23,17 +28,20 @@ const UNINTERRUPTIBLE = 'D';
 export class StuckCheck {
   /** How often the notifier had slept at the last look; null if it did not wait for a lock. */
   #sleeps: string | null = null;
+  /** At how many looks it has waited for the same lock. */
+  #looks = 0;
 
-  /** Forgets the last look: a new batch is under way. */
+  /** Forgets the looks: a new batch is under way. */
   begin(): void {
     this.#sleeps = null;
   }
 
-  /** Returns whether the notifier has waited for the same lock since the last look. */
+  /** Returns whether the notifier has waited for the same lock at enough looks. */
   isStuck(pid: number): boolean {
     const before = this.#sleeps;
     this.#sleeps = sleepsOf(pid);
-    return before !== null && this.#sleeps === before;
+    this.#looks = before !== null && this.#sleeps === before ? this.#looks + 1 : 1;
+    return this.#looks >= LOOKS;
   }
 }
 

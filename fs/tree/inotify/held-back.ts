@@ -8,9 +8,12 @@ import type { WatchedDirectory } from './watch-state.js';
 
 /**
  * How long a directory's events are held back after the notifier was stuck in it. Each time, the
- * events of all other directories wait until the daemon knows that it is stuck.
+ * events of all other directories wait until the daemon knows that it is stuck. So this doubles
+ * with each time, in whatever directory, until none has come for a while.
  */
-const HELD_BACK_MS = 10_000;
+const FIRST_MS = 1000;
+const LONGEST_MS = 16_000;
+const CALM_MS = 60_000;
 /** A user with this number of such directories has all of its events held back. */
 const MOST_OF_USER = 4;
 /** The most notifiers that are stuck at a time, which is the number of processes left behind. */
@@ -29,6 +32,9 @@ export class HeldBack {
   readonly #held = new Map<number, Held>();
   /** The directory of the batch that the notifier has looked up last. */
   #lookedUp: WatchedDirectory | null = null;
+  /** How long events were held back last, and since when: milliseconds. */
+  #lastMs = FIRST_MS;
+  #lastAtMs = -Infinity;
 
   /** Notes that a new batch begins. */
   begin(): void {
@@ -62,9 +68,13 @@ export class HeldBack {
    * @returns the milliseconds for which the events are still held back
    */
   loosen(ino: number): number {
+    const nowMs = clock.monotonicMs();
+    const isCalm = nowMs - this.#lastAtMs > CALM_MS;
+    this.#lastMs = isCalm ? FIRST_MS : Math.min(2 * this.#lastMs, LONGEST_MS);
+    this.#lastAtMs = nowMs;
     const held = this.#held.get(ino);
-    if (held !== undefined) held.untilMs = clock.monotonicMs() + HELD_BACK_MS;
-    return HELD_BACK_MS;
+    if (held !== undefined) held.untilMs = nowMs + this.#lastMs;
+    return this.#lastMs;
   }
 
   /** Returns the directories whose events are not held back. */
