@@ -190,7 +190,6 @@ quota(
     );
     assert.ok(readdirSync(daemon.path).includes('kept'));
     await reload(CONFIG, /read again\n/);
-    process.kill(daemon.pid, 'SIGHUP');
   },
   60_000,
 );
