@@ -65,6 +65,8 @@ async function mountedByHelper(program: Command, argv: readonly string[]): Promi
     )
   )
     return false;
+  const { refuseOtherEncoding } = await import('./command-line/encoding.js');
+  args.forEach(refuseOtherEncoding);
   const { mountHelper, parseHelperCall } = await import('./commands/mount/mount-helper.js');
   const call = parseHelperCall(isMount8 ? args.slice(1) : args);
   if (isMount8 && call.isForeground) return true; // mount -f: do everything but the system call

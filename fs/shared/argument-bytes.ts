@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 
 /** Node puts this in place of bytes that are not UTF-8. */
-const REPLACEMENT = '\uFFFD';
+export const REPLACEMENT = '\uFFFD';
 
 /**
  * Returns the bytes of an argument of this process's command line.

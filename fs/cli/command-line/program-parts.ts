@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { EXIT_CODE_MEANINGS, ExitCode } from '../terminal/explain.js';
 import { print, printError } from '../terminal/output.js';
+import { refuseOtherEncodings } from './encoding.js';
 import { HELP, example, helpColumns, note } from './help.js';
 import { mountBefore } from './mount-option.js';
 
@@ -70,7 +71,9 @@ function exitCodes(program: Command): string {
 
 /** Adds to each command its example, and to its errors the name of its help. */
 export function completeCommands(program: Command): Command {
+  refuseOtherEncodings(program);
   for (const command of program.commands) {
+    refuseOtherEncodings(command);
     command.configureOutput({ outputError: hintAt(`eventfs ${command.name()} --help`) });
     const commands = EXAMPLES[command.name()];
     if (commands !== undefined) command.addHelpText('after', () => example(commands));

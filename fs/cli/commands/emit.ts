@@ -7,7 +7,7 @@
  */
 import { type StatsFs, close, constants, open, readFileSync, statfs, write } from 'node:fs';
 import { PUBLISH_HINTS } from '../../client/publish-hints.js';
-import { argumentBytes } from '../../shared/argument-bytes.js';
+import { REPLACEMENT, argumentBytes } from '../../shared/argument-bytes.js';
 import {
   FailedCallError,
   NotServedError,
@@ -66,6 +66,7 @@ function plainArguments(args: readonly string[]): (EmitOptions & { properties: s
     else if (arg.startsWith('-') && arg !== '-') return null;
     else properties.push(arg);
   }
+  if (mount.includes(REPLACEMENT)) return null; // the parser refuses what is not UTF-8
   return { properties, environment, mount };
 }
 

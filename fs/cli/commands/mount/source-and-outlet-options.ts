@@ -110,10 +110,16 @@ function collectNetns(text: string, before: readonly NetnsPlace[]): readonly Net
   // the bytes: the parser of filters takes one character a byte
   const bytes = argumentBytes(text);
   const filter = end < 0 ? '' : bytes.slice(bytes.indexOf('=') + 1);
-  if (name === '' || name === '.' || name === '..' || (name.includes('/') && !name.startsWith('/')))
+  if (name === '' || name === '.' || name === '..')
     throw new InvalidArgumentError(
       'Use PATH or PATH=FILTER, as in /proc/4711/ns/net=SUBSYSTEM==usb.',
     );
+  if (name.includes('/') && !name.startsWith('/'))
+    throw new InvalidArgumentError(
+      'Begin the path with /, or use a name of ip netns list, which has no /.',
+    );
+  if (!bytes.startsWith(Buffer.from(name).toString('latin1')))
+    throw new InvalidArgumentError('Its path is not UTF-8: use another name.');
   try {
     Filter.parse(filter);
   } catch (error) {
