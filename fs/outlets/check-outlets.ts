@@ -7,6 +7,7 @@ import type { FilterLimits } from '../uevent/filter/limits.js';
 import { FifodirOutlet } from './fifodir.js';
 import { findSocket } from './listener.js';
 import { NetlinkOutlet } from './netlink.js';
+import type { Namespace } from './netns/namespace.js';
 import { NetnsOutlet } from './netns/netns-outlet.js';
 import {
   type OutletOptions,
@@ -38,6 +39,7 @@ export function checkOutlets(
   logger: Logger,
 ): OutletCheck[] {
   const { rebroadcast, udev, socket, fdSocket, fifodir, netns = [] } = options;
+  const namespaces: Namespace[] = [];
   const sends = (mask: number) => () => NetlinkOutlet.rebroadcast(mask, logger).close();
   const checks: readonly (readonly [string, boolean, () => void])[] = [
     [
@@ -59,7 +61,11 @@ export function checkOutlets(
     ],
     ...netns.map(
       (place) =>
-        [`--netns ${place.path}`, true, () => NetnsOutlet.check(place, limits, logger)] as const,
+        [
+          `--netns ${place.path}`,
+          true,
+          () => NetnsOutlet.check(place, limits, logger, namespaces),
+        ] as const,
     ),
   ];
   return checks

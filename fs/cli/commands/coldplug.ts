@@ -4,6 +4,7 @@ import { SingleBar } from 'cli-progress';
 import { UsageError, UserError, errnoText, isSystemError } from '../../shared/errors.js';
 import { type Device, devices, subsystems } from '../devices.js';
 import { parseFilter } from '../../client/events/text.js';
+import { adviseOnFilter } from '../terminal/filter-advice.js';
 import { print, printError, printable } from '../terminal/output.js';
 
 /** The options of `eventfs coldplug`. */
@@ -25,6 +26,7 @@ export interface ColdplugOptions {
  */
 export function coldplug(filterText: string, options: ColdplugOptions): void {
   const filter = parseFilter(filterText);
+  adviseOnFilter('coldplug', filter);
   const asked = [
     options.action,
     ...(options.synthUuid === undefined ? [] : [options.synthUuid, ...options.synthArg]),

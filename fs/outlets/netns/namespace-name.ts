@@ -28,6 +28,12 @@ import {
   walkTo,
 } from './namespace-place.js';
 
+/** The kernel asks for PTRACE_MODE_READ_FSCREDS (proc_pid_ns(5)). */
+const DENIED =
+  process.geteuid?.() === 0
+    ? 'it needs CAP_SYS_PTRACE in the user namespace of the process: try from there'
+    : 'try as root';
+
 const NOWHERE: NamespacePlace = { file: '', directory: -1 };
 
 /** An open namespace and the watch of its name. */
@@ -93,7 +99,7 @@ export class NamespaceName {
         ? UserError.from(error, path, {
             ENOENT: 'nothing has this name; ip netns list and lsns -t net show what there is',
             ESRCH: 'the process has ended; lsns -t net shows which there are',
-            EACCES: 'try as root',
+            EACCES: DENIED,
             ENOSPC: 'raise fs.inotify.max_user_watches',
             EMFILE: 'raise fs.inotify.max_user_instances or the limit of open files',
           })

@@ -7,6 +7,7 @@ import {
   injectUevents,
   openNamespaceSender,
 } from '#native';
+import { filterAdvice } from '../../uevent/filter/advice.js';
 import type { Filter } from '../../uevent/filter/filter.js';
 import { Errno, UserError, errnoName, isSystemError } from '../../shared/errors.js';
 import type { Keeper } from '../../shared/kernel/keeper.js';
@@ -61,6 +62,7 @@ export class Namespace {
     this.trace.outlets?.(
       `netns ${quoted(path)} opened (its root is uid=${this.#found[NamespaceWord.uid]}), filter ${quoted(filter.text)}`,
     );
+    for (const advice of filterAdvice(filter)) logger.warn(`--netns ${path}: ${advice}`);
     if (this.#found[NamespaceWord.isInitial] === 1 && !filter.text.split('\n').every(isOnlyNetwork))
       logger.warn(
         `--netns ${path}: the kernel itself sends events of devices there, so they come twice (add =SUBSYSTEM==net, or leave the namespace out)`,

@@ -81,21 +81,27 @@ export class NetnsOutlet implements Outlet {
   }
 
   #add(namespace: Namespace): void {
-    const twin = this.#namespaces.find(({ identity }) => identity === namespace.identity);
+    const before = [...this.#namespaces];
     this.#namespaces.push(namespace);
-    if (twin !== undefined)
-      throw new UserError(
-        `--netns ${namespace.path}: it is the same network namespace as ${twin.path} (name it once)`,
-      );
+    refuseTwin(namespace, before);
   }
 
   /**
    * Checks whether a namespace could be opened.
    *
+   * @param before the namespaces that were checked before; this one is added
    * @throws UserError with the reason
    */
-  static check({ path, filter }: NetnsPlace, limits: FilterLimits, logger: Logger): void {
-    new Namespace(path, parse(path, filter, limits), logger, NO_TRACE).close();
+  static check(
+    { path, filter }: NetnsPlace,
+    limits: FilterLimits,
+    logger: Logger,
+    before: Namespace[],
+  ): void {
+    const namespace = new Namespace(path, parse(path, filter, limits), logger, NO_TRACE);
+    namespace.close();
+    refuseTwin(namespace, before);
+    before.push(namespace);
   }
 
   /** Adds a kernel's event to the batch of each namespace whose filter matches. */
@@ -160,6 +166,15 @@ export class NetnsOutlet implements Outlet {
   close(): void {
     for (const namespace of this.#namespaces) namespace.close();
   }
+}
+
+/** @throws UserError if one of the namespaces before is the same */
+function refuseTwin({ path, identity }: Namespace, before: readonly Namespace[]): void {
+  const twin = before.find((other) => other.identity === identity);
+  if (twin !== undefined)
+    throw new UserError(
+      `--netns ${path}: it is the same network namespace as ${twin.path} (name it once)`,
+    );
 }
 
 function parse(path: string, text: string, limits: FilterLimits): Filter {

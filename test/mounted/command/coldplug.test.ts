@@ -210,4 +210,10 @@ command(
   },
 );
 
+command('warns of a key in lower case, which matches nothing', async () => {
+  const { out, err, code } = await eventfs(['coldplug', 'subsystem==mem', '--dry-run']);
+  assert.equal([out, code], ['', 0]);
+  assert.match(err, /^eventfs: coldplug: the filter's key subsystem is in lower case, /);
+});
+
 command.run();

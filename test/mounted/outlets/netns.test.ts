@@ -6,6 +6,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { InjectionWord, NamespaceWord, injectUevents, openNamespaceSender } from '#native';
+import { eventfs } from '../../support/mount/command.js';
 import { about, refused, sendNetlink, startApart } from '../../support/mount/apart.js';
 import {
   Reader,
@@ -314,9 +315,22 @@ netns('needs a path to a network namespace: anything else is refused in one line
     [['--netns', network, '--source', 'none'], /no source reads them \(add --source kernel\)/],
     [['--netns', `${network}=SUBSYSTEM>=usb`], /column \d+/],
     [['--netns', '=SUBSYSTEM==usb'], /Use PATH or PATH=FILTER/],
-    [['--netns', './box'], /Use PATH or PATH=FILTER/],
+    [['--netns', './box'], /Begin the path with \/, or use a name of ip netns list/],
   ];
   await Promise.all(cases.map(async ([args, why]) => assert.match(await refused(args), why)));
+  for (const [args, why] of cases) {
+    const { out, err, code } = await eventfs(['mount', '--check', ...args, mountPoint()]);
+    assert.match(out + err, why, 'mount --check');
+    assert.is.not(code, 0);
+  }
+  await container.kill();
+});
+
+netns('is announced with a warning if the filter names a key in lower case', async () => {
+  const container = await Container.start();
+  const daemon = await sendingTo(`${container.network}=subsystem==usb`);
+  assert.match(daemon.log(), /--netns \S+: the filter's key subsystem is in lower case, /);
+  assert.is(await daemon.stop(), 0);
   await container.kill();
 });
 
