@@ -1,5 +1,6 @@
 /** Finds the descriptors that a program that replaces this process shall have. */
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { FailedCallError, errnoText, Errno } from '../shared/errors.js';
 import { O_ACCMODE } from '../shared/open-flags.js';
 
 /** The last of the three standard descriptors: standard error. */
@@ -32,4 +33,26 @@ export function inheritedDescriptors(): number[] {
   return found
     .filter((opened) => opened.fd <= LAST_STANDARD || !isOurs(opened))
     .map(({ fd }) => fd);
+}
+
+/**
+ * Requires that the descriptors are open that the options of `eventfs mount` name. One that Node
+ * has opened for itself is none of them: a write to it would break Node.
+ *
+ * @throws UserError with the option whose descriptor is not open
+ */
+export function requireDescriptors({
+  readyFd,
+  stopFd,
+}: {
+  readonly readyFd?: number;
+  readonly stopFd?: number;
+}): void {
+  if (readyFd === undefined && stopFd === undefined) return;
+  const open = inheritedDescriptors();
+  for (const [option, fd] of Object.entries({ '--ready-fd': readyFd, '--stop-fd': stopFd }))
+    if (fd !== undefined && !open.includes(fd))
+      throw new FailedCallError(
+        `${option} ${fd}: ${errnoText(Errno.EBADF)} (start the daemon with this descriptor open)`,
+      );
 }

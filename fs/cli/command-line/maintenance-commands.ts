@@ -104,7 +104,9 @@ function addDoctor(program: Command): void {
       ),
     )
     .option(...MOUNT_OPTION)
-    .action(async (options: DoctorOptions) => {
+    .action(async (given: Omit<DoctorOptions, 'isNamed'>, command: Command) => {
+      const isNamed = command.getOptionValueSource('mount') === 'cli';
+      const options: DoctorOptions = { ...given, isNamed };
       const mount = program.commands.find((command) => command.name() === 'mount')!;
       mount.setOptionValue('config', options.config);
       const readConfiguration = async (): Promise<unknown> =>

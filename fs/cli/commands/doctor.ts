@@ -21,6 +21,8 @@ export interface DoctorOptions {
   readonly json?: boolean;
   readonly config: string;
   readonly mount: string;
+  /** Whether the user has named the mount. */
+  readonly isNamed: boolean;
 }
 
 /**
@@ -46,7 +48,9 @@ export async function doctor(
     ...(isBuilt ? await checkNetlink() : []),
     ...checkManagers(),
     ...(await checkConfiguration(options.config, readConfiguration)),
-    ...(isBuilt ? await (await import('../doctor/mount.js')).checkMount(options.mount) : []),
+    ...(isBuilt
+      ? await (await import('../doctor/mount.js')).checkMount(options.mount, options.isNamed)
+      : []),
   ];
   if (options.json === true) print(`${JSON.stringify(findings)}\n`);
   else {

@@ -19,14 +19,15 @@ const NOTIFIER = 'eventfs-notify';
  * Checks a mount. If no daemon answers there, only that is reported.
  *
  * @param directory the mount, or a symlink to it
+ * @param isNamed whether the user has named it. Else a missing mount is no failure: it may come yet
  */
-export async function checkMount(directory: string): Promise<Finding[]> {
+export async function checkMount(directory: string, isNamed: boolean): Promise<Finding[]> {
   const path = mountPath(directory);
   switch (await probe(path)) {
     case 'none':
       return [
         {
-          level: 'warn',
+          level: isNamed ? 'fail' : 'warn',
           what: `${path}: eventfs is not mounted here`,
           mend: mendFor(
             `eventfs mount ${path}`,
@@ -81,7 +82,7 @@ async function checkAlive(path: string): Promise<Finding[]> {
   return [
     { level: 'ok', what: `${path}: served by process ${status.get('DAEMON')}` },
     ...checkGuardian(status.get('GUARDED'), path),
-    ...checkTransport(status.get('TRANSPORT')),
+    ...checkTransport(status.get('TRANSPORT'), status.has('GUARDED')),
     ...checkOptions(path),
     ...checkDaemon(Number(status.get('DAEMON')), Number(status.get('OWNERS'))),
     ...checkLimits(status),
@@ -120,9 +121,18 @@ function checkGuardian(holder: string | undefined, path: string): Finding[] {
 /**
  * Reports how requests reach the daemon. io_uring is worth it with several CPUs. The driver
  * fuse-native reports no transport.
+ *
+ * @param isHeld whether a holder keeps the mount: the kernel gives no ring to another daemon
  */
-function checkTransport(transport: string | undefined): Finding[] {
+function checkTransport(transport: string | undefined, isHeld: boolean): Finding[] {
   if (transport === undefined) return [];
+  if (isHeld)
+    return [
+      {
+        level: 'ok',
+        what: 'requests are read from /dev/fuse: a mount that outlives its daemon has no io_uring',
+      },
+    ];
   if (transport !== 'read') return [{ level: 'ok', what: 'requests come through io_uring' }];
   const what = 'requests are read from /dev/fuse';
   if (isRingOffered() !== false || availableParallelism() === 1) return [{ level: 'ok', what }];

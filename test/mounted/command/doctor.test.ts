@@ -84,12 +84,23 @@ command('finds nothing to mend on a working mount', async () => {
   }
 });
 
-command('prints a line for each finding, and the command that mends it below', async () => {
-  const { code, out } = await eventfs(['doctor', '--mount', '/nowhere']);
-  assert.is(code, 0);
+command('advises nothing that a mount with a guardian can not have', async () => {
+  const guarded = await startDaemon(['--guard', '--source', 'none']);
+  const { out } = await eventfs(['doctor', '--mount', guarded.path]);
   assert.match(
     out,
-    /^warn {2}\/nowhere: eventfs is not mounted here\n {6}eventfs mount \/nowhere\n/m,
+    /^ok {4}requests are read from \/dev\/fuse: a mount that outlives its daemon /m,
+  );
+  assert.not.match(out, /enable_uring/);
+  assert.is(await guarded.stop(), 0);
+});
+
+command('prints a line for each finding, and the command that mends it below', async () => {
+  const { code, out } = await eventfs(['doctor', '--mount', '/nowhere']);
+  assert.is(code, 1);
+  assert.match(
+    out,
+    /^fail {2}\/nowhere: eventfs is not mounted here\n {6}eventfs mount \/nowhere\n/m,
   );
   assert.not.match(out, '\x1b');
 });

@@ -88,6 +88,9 @@ command('exits with 1 for each thing that would keep the daemon from its start',
     [['--socket', plain], mountPoint(), /: the file is not a socket /],
     [['--socket', '/nowhere/s'], mountPoint(), /^\/nowhere\/s: [^\n]*its directory does not exist/],
     [['--fifodir', '/nowhere'], mountPoint(), /^\/nowhere: No such file or directory/],
+    [['--ready-fd', '77'], mountPoint(), /^--ready-fd 77: Bad file descriptor \(start the daemon /],
+    // Node itself has this one
+    [['--stop-fd', '10'], mountPoint(), /^--stop-fd 10: Bad file descriptor \(start the daemon /],
     [['--fd-holder', 's6:/nowhere'], mountPoint(), /^\/nowhere: .*\(start s6-fdholder-daemon/],
   ];
   for (const [args, directory, failure] of cases) {

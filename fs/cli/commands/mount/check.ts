@@ -17,6 +17,7 @@ import {
 } from '../../doctor/machine.js';
 import { checkRequestTimeouts } from '../../doctor/requests.js';
 import { fusermountFinding } from '../../doctor/without-root.js';
+import { requireDescriptors } from '../../inherited-descriptors.js';
 import { ExitCode } from '../../terminal/explain.js';
 import { print } from '../../terminal/output.js';
 import { Configuration } from './configuration.js';
@@ -59,6 +60,7 @@ export async function check(directory: string, command: Command): Promise<void> 
     ...checkSysfs(),
     finding,
     ...(await checkDirectory(mountPath(directory))),
+    ...checkDescriptors(options),
     ...(isBuilt && options !== undefined
       ? await checkOptions(directory, options, configuration!)
       : []),
@@ -95,6 +97,16 @@ function checkPrivilege(): Finding[] {
       works: (path) => `${path} mounts for this user, with limits: see the manual`,
     }),
   ];
+}
+
+function checkDescriptors(options: MountOptions | undefined): Checked[] {
+  try {
+    requireDescriptors(options ?? {});
+    return [];
+  } catch (error) {
+    if (error instanceof UserError) return [failure(error)];
+    throw error;
+  }
 }
 
 /** Checks whether eventfs could be mounted on a directory. */

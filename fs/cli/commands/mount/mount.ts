@@ -10,6 +10,7 @@ import { seesOwnNamespace } from '../../../shared/kernel/namespaces.js';
 import { rateLimited } from '../../../shared/log/rate-limit.js';
 import { Trace } from '../../../shared/log/trace.js';
 import { explain } from '../../terminal/explain.js';
+import { requireDescriptors } from '../../inherited-descriptors.js';
 import type { Configuration } from './configuration.js';
 import {
   type HeldMount,
@@ -121,7 +122,10 @@ async function serve(
     throw new UsageError(
       'guard: the mount has a guardian, and the configuration no longer asks for one (eventfs umount, and mount again)',
     );
-  if (guardian === undefined) await becomeGuardian(path, options);
+  if (guardian === undefined) {
+    requireDescriptors(options); // a later daemon finds them closed
+    await becomeGuardian(path, options);
+  }
   const logger = rateLimited(log);
   const standby = (): DaemonOptions => daemonOptions(path, options, configuration, SILENT);
   const held = await holderOf(path, options, guardian, standby, logger);
