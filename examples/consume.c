@@ -22,6 +22,13 @@ int main(int argc, char **argv) {
   const char *events = getenv("EVENTS") != NULL ? getenv("EVENTS") : "/dev/events";
   char path[4096];
 
+  /* Without a mount, mkdir(2) would make a directory that stays. */
+  snprintf(path, sizeof path, "%s/publish", events);
+  if (access(path, F_OK) < 0) {
+    fprintf(stderr, "%s: eventfs is not mounted on %s\n", argv[0], events);
+    return 1;
+  }
+
   /* Named by our PID, and gone when we are: there is no handler that must remove it. */
   int length = snprintf(path, sizeof path, "%s/%d", events, (int)getpid());
   if (mkdir(path, 0700) < 0) die(path);

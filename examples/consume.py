@@ -12,6 +12,8 @@ EVENTS = os.environ.get("EVENTS", "/dev/events")
 
 def events(filter_text=""):
     """Yields one dictionary an event; the header line is under ''."""
+    if not os.path.exists(f"{EVENTS}/publish"):  # mkdir would make a directory that stays
+        sys.exit(f"{sys.argv[0]}: eventfs is not mounted on {EVENTS}")
     mine = f"{EVENTS}/{os.getpid()}"
     os.mkdir(mine)
     with open(f"{mine}/.filter", "w") as file:

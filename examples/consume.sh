@@ -7,6 +7,12 @@
 set -eu
 : "${EVENTS:=/dev/events}" "${inotify:=0}"
 
+# Without a mount, mkdir would make a directory that stays
+if [ ! -e "$EVENTS/publish" ]; then
+  echo "$0: eventfs is not mounted on $EVENTS" >&2
+  exit 1
+fi
+
 mine=$EVENTS/$$
 mkdir "$mine" # its owner is this shell, $$; there is no trap that must remove it
 printf '%s\n' "${1:-}" >"$mine/.filter"

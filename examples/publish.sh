@@ -28,4 +28,11 @@ publish() (
   printf "$format" "$action" "$devpath" "$action" "$devpath" "$@" >"$EVENTS/publish"
 )
 
+fail() {
+  printf '%s: %s\n' "$0" "$1" >&2
+  exit 1
+}
+[ $# -ge 2 ] || fail 'usage: ACTION DEVPATH [KEY=VALUE ...]'
+# Without a mount the redirection would make a plain file
+[ -e "$EVENTS/publish" ] || fail "eventfs is not mounted on $EVENTS"
 publish "$@"

@@ -14,6 +14,11 @@
 set -eu
 : "${EVENTS:=/dev/events}"
 
+if [ ! -e "$EVENTS/publish" ] || [ $# = 0 ]; then
+  echo "usage: $0 COMMAND [ARGUMENT...], while eventfs is mounted on $EVENTS" >&2
+  exit 1
+fi
+
 # A PID namespace, a network without the host's uevents, and mounts of its own.
 # shellcheck disable=SC2016 # the inner shell expands them
 exec unshare --mount --pid --fork --net --mount-proc sh -c '

@@ -1,7 +1,7 @@
 /** Tests the files of examples/: runs each. */
 import * as assert from 'uvu/assert';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Reader, eventText, publish, statusOf } from '../../support/clients/clients.js';
@@ -126,6 +126,25 @@ examples('consume.py and consume.c print the events, and leave no directory', as
     await consumer.prints(line(1) + line(2));
     await consumer.kill();
   }
+});
+
+examples('says so where eventfs is not mounted, and leaves nothing there', async () => {
+  const directory = scratch();
+  const program = join(scratch(), 'consume');
+  execFileSync('cc', ['-o', program, example('consume.c')]);
+  const env = { ...process.env, EVENTS: directory };
+  for (const command of [
+    ['sh', example('publish.sh'), 'add', '/x'],
+    ['sh', example('consume.sh')],
+    ['python3', example('consume.py')],
+    [program],
+    ['sh', example('container/run.sh'), 'true'],
+  ]) {
+    const { err, code } = await run(command, { env });
+    assert.is(code, 1, err);
+    assert.match(err, /^[^\n]* eventfs is (not )?mounted on [^\n]*\n$/);
+  }
+  assert.equal(readdirSync(directory), []);
 });
 
 examples('the shell files are correct shell', async () => {
