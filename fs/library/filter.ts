@@ -8,7 +8,7 @@ import type { DeviceEvent } from './event.js';
 export let parsedFilter: (filter: Filter) => ParsedFilter;
 
 /**
- * A filter in udev's match syntax, as in `SUBSYSTEM==block, ENV{ID_BUS}==usb`. An invalid text
+ * A filter in udev's match syntax, as in `SUBSYSTEM==block, ID_BUS==usb`. An invalid text
  * throws at once, and not when the first event comes.
  *
  * @example

@@ -271,6 +271,8 @@ command('warns of a key in lower case, and refuses =>', async () => {
       "eventfs: watch: the filter's key subsystem is in lower case, and keys of uevents are in upper case (did you mean SUBSYSTEM?)\n",
     ],
   );
+  const ofParents = await watch('KERNELS=="1-1", SUBSYSTEM=="block"', '--timeout', '0.1');
+  assert.match(ofParents.err, /^[^\n]*'s key KERNELS is for the parents of a device [^\n]*\n$/);
   const arrow = await watch('SUBSYSTEM=>net');
   assert.is(
     arrow.err,
