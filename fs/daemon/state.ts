@@ -86,11 +86,16 @@ export function quotasForState(quotas: Quotas): Quotas {
   };
 }
 
-function create(keeper: Keeper, ring: LogLimits): DaemonState {
-  if (ring.bytes < LEAST_RING_BYTES)
+/** @throws UsageError if the ring is too small for a state */
+export function refuseSmallRing({ bytes }: LogLimits): void {
+  if (bytes < LEAST_RING_BYTES)
     throw new UsageError(
-      `ring.bytes: ${ring.bytes} is too small for --guard (at least ${LEAST_RING_BYTES})`,
+      `log.ring_bytes: ${bytes} is too small for --guard and --fd-holder (at least ${LEAST_RING_BYTES})`,
     );
+}
+
+function create(keeper: Keeper, ring: LogLimits): DaemonState {
+  refuseSmallRing(ring);
   const sizes = { ring: ring.bytes, mailbox: MAILBOX_BYTES, half: HALF_BYTES };
   const fd = createStateMemfd(StateLayout.bytes(sizes));
   const journal = Journal.create(memoryOf(fd), sizes);

@@ -66,6 +66,9 @@ command('only prints with --dry-run: each device once, parents before children',
 command('finds drivers and buses with --subsystems', async () => {
   const { out } = await eventfs(['coldplug', '--dry-run', '--subsystems', 'SUBSYSTEM==drivers']);
   assert.match(out, /^\/sys\/bus\/[^/]+\/drivers\/[^/]+$/m);
+  assert.not.match(out, /^\/sys\/bus\/[^/]+$/m);
+  const buses = await eventfs(['coldplug', '--dry-run', '--subsystems', 'SUBSYSTEM==bus']);
+  assert.match(buses.out, /^(\/sys\/bus\/[^/]+\n)+$/);
   assert.is((await eventfs(['coldplug', '--dry-run', 'SUBSYSTEM==drivers'])).out, '');
 });
 

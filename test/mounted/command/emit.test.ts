@@ -337,6 +337,9 @@ both("takes the variables of vdevd's helpers", async () => {
     'SUBSYSTEM=block',
     'add@/x',
   ]);
+  // A manager that vdevd has started, or that stands above it, says what its own event is.
+  const nested = await emit([], { env: { ...env, ACTION: 'change', DEVPATH: '/own' } });
+  assert.equal(nested.records, ['change@/own\nACTION=change\nDEVPATH=/own']);
 });
 
 both('takes newlines in the environment, and an environment of 1 MiB', async () => {

@@ -112,9 +112,10 @@ command('names the directory by its label, and adds a number if the name is take
     '--',
     'sh',
     '-c',
-    'echo ${EVENTS_DIR##*/}; ls $EVENTS_DIR/..',
+    'echo ${EVENTS_DIR##*/}; grep -zc ^EVENTS_DIR= /proc/$$/environ; ls $EVENTS_DIR/..',
   ]);
-  const [name, ...others] = out.split('\n');
+  const [name, variables, ...others] = out.split('\n');
+  assert.is(variables, '1');
   assert.match(name, /^\d+\.mine\.1$/);
   assert.ok(others.includes(name.slice(0, -2)));
 });

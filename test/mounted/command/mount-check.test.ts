@@ -50,7 +50,10 @@ command('exits with 100 if the configuration is wrong, and names the line', asyn
 });
 
 command('exits with 100 if an option is wrong, or does not go with others', async () => {
+  const small = join(folder, 'small.toml');
+  writeFileSync(small, 'log.ring_bytes = "1 MiB"\n');
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
+    [['--guard', '--config', small], /^log\.ring_bytes: 1048576 is too small for --guard /],
     [['--standby'], /^--standby: it needs --guard \(add --guard\)$/],
     [['--rebroadcast', '1'], /^--rebroadcast 1: a source reads group mask 1/],
     [['--sticky', 'log'], /^sticky: log: File already exists/],

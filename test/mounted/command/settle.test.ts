@@ -1,6 +1,8 @@
 /** Tests `eventfs settle`: it waits until the events from before its start are read. */
 import * as assert from 'uvu/assert';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Reader, eventText, publish, statusOf } from '../../support/clients/clients.js';
 import { Background, eventfs } from '../../support/mount/command.js';
 import { EVENTFS_NODE, run, startDaemon, until } from '../../support/mount/daemon.js';
@@ -17,6 +19,17 @@ command('ends at once if all queues are empty', async () => {
   await directory();
   const { code, out, err } = await settle('60');
   assert.equal([code, out, err], [0, '', '']);
+});
+
+command('finds the mount through symlinks, also relative ones', async () => {
+  const folder = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'settle-'));
+  symlinkSync(daemon.path, join(folder, 'first'));
+  symlinkSync('first', join(folder, 'second'));
+  assert.equal(await eventfs(['settle', '--mount', join(folder, 'second')]), {
+    out: '',
+    err: '',
+    code: 0,
+  });
 });
 
 command('names the processes that lag and their number of events at its time-out', async () => {
@@ -146,7 +159,7 @@ command('waits for a directory whose name is not UTF-8', async () => {
 });
 
 command('works without /sys', async () => {
-  const other = await startDaemon(['--source', 'kernel']);
+  const other = await startDaemon(['--source', 'kernel', '--debug=requests']);
   const inside = (timeout: string): ReturnType<typeof run> =>
     run([
       'unshare',
@@ -163,6 +176,9 @@ command('works without /sys', async () => {
       timeout,
     ]);
   assert.equal(await inside('60'), { out: '', err: '', code: 0 });
+  // It can not know what the kernel has sent, so it looks again and again whether events come.
+  const looks = other.log().match(/ LOOKUP parent=\d+ "\.status" /g)?.length ?? 0;
+  assert.ok(looks >= 6, `${looks} looks`);
   await shell.run(`mkdir ${other.path}/$$`);
   publish(other.path, eventText('/x'));
   assert.match(

@@ -1,6 +1,6 @@
 /** Tests `eventfs top` on a real pseudoterminal, and without one. */
 import * as assert from 'uvu/assert';
-import { Reader, publishNumbered } from '../../support/clients/clients.js';
+import { Reader, eventText, publish, publishNumbered } from '../../support/clients/clients.js';
 import { eventfs } from '../../support/mount/command.js';
 import { EVENTFS_NODE, run, startDaemon, until } from '../../support/mount/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
@@ -133,11 +133,14 @@ top('prints one screen where the cursor cannot be moved, and with --once', async
 });
 
 top('shows every user the newest events', async () => {
-  publishNumbered(daemon.path, 1);
+  publish(daemon.path, eventText('/devices/old'), eventText('/devices/new'));
   const command = [...eventfsForOthers(), 'top', '--once', '--mount', daemon.path];
   const { out, err, code } = await run([...AS_NOBODY, ...command]);
   assert.equal([code, err], [0, '']);
-  assert.match(out, /^LATEST +ACTION[^]*\n\d\d:\d\d:\d\d +add +- +\/devices\/n$/m);
+  assert.match(
+    out,
+    /^LATEST +ACTION.*\n[\d:]{8} +add +- +\/devices\/new\n[\d:]{8} +add +- +\/devices\/old$/m,
+  );
 });
 
 top('ends with one line when the daemon ends', async () => {

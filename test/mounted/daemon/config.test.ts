@@ -1,7 +1,7 @@
 /** Tests the configuration file: its keys, their values, and the messages for a broken file. */
 import * as assert from 'uvu/assert';
 import { execFileSync } from 'node:child_process';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'smol-toml';
@@ -43,6 +43,24 @@ const mount = async (path: string, ...args: readonly string[]) =>
 config('means the defaults if it is empty', () => {
   assert.equal(read(''), DEFAULT_CONFIG);
   assert.equal(read('# nothing\n[queue]\n[quota.uid]\n'), DEFAULT_CONFIG);
+});
+
+config("finds users and groups that only the machine's name services know", () => {
+  const folder = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'getent-'));
+  const answer = '#!/bin/sh\necho "$2:x:4711:0::/:"; echo "$1 $2" >>"$0.asked"\n';
+  writeFileSync(join(folder, 'getent'), answer, { mode: 0o755 });
+  const { PATH } = process.env;
+  process.env.PATH = `${folder}:${PATH}`;
+  try {
+    const { quotas } = read('quota.uid.far.events = 1\nquota.gid.away.events = 2');
+    assert.equal([...quotas.uid.of.keys()], [4711]);
+    assert.is(quotas.uid.of.get(4711)!.events, 1);
+    assert.is(quotas.gid.of.get(4711)!.events, 2);
+  } finally {
+    process.env.PATH = PATH;
+  }
+  const asked = readFileSync(join(folder, 'getent.asked'), 'latin1').trim().split('\n');
+  assert.equal([...new Set(asked)], ['passwd far', 'group away']);
 });
 
 config(

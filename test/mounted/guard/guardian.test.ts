@@ -358,6 +358,22 @@ guardian('refuses options that exclude it', async () => {
   }
 });
 
+guardian('ends if its first daemon refuses an option', async () => {
+  const path = mountPoint();
+  for (const [args, why] of [
+    [
+      ['--sticky', 'publish:1777'],
+      /sticky: publish: .* \(choose a name that the mount does not use/,
+    ],
+    [configured('log.ring_bytes = "1 MiB"\n'), /log\.ring_bytes: 1048576 is too small for --guard/],
+  ] as const) {
+    const { err, code } = await eventfs('mount', '--guard', '--source', 'none', ...args, path);
+    assert.is(code, 100, err);
+    assert.match(err, why);
+    assert.not(isMounted(path));
+  }
+});
+
 guardian('works for an ordinary user, and by mount(8)', async () => {
   const user = await startAsUser(['--guard', '--guard-limit', '2:60', '--source', 'none']);
   const { path } = user;

@@ -2,12 +2,16 @@
 import { execFileSync, spawn } from 'node:child_process';
 import {
   chownSync,
+  closeSync,
+  constants,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   readdirSync,
   rmSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -92,18 +96,25 @@ troubles('a death changes no setting, whatever the file has become', async () =>
 troubles('goes on while the reader of its messages has stopped', async () => {
   const path = mountPoint();
   const args = ['mount', '--guard', '--guard-limit', '1:60', '--source', 'none', path];
+  // A FIFO: of a socket, as Node makes it, no process can fill the other end.
+  const fifo = `${path}.fifo`;
+  execFileSync('mkfifo', [fifo]);
+  const filling = openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK);
+  const messages = openSync(fifo, constants.O_WRONLY);
   const guarded = spawn(process.execPath, [EVENTFS_SCRIPT, ...args], {
-    stdio: ['ignore', 'ignore', 'pipe'],
+    stdio: ['ignore', 'ignore', messages],
   });
-  guarded.stderr.pause();
   const ended = new Promise((done) => guarded.once('exit', done));
   await until(() => isMounted(path), 'it is not mounted');
   await until(async () => (await daemonPid(path)) > 0, 'it is not served');
-  const fill = 'dd if=/dev/zero of=/proc/$1/fd/2 oflag=nonblock bs=4096 2>/dev/null || :';
-  execFileSync('sh', ['-c', fill, 'sh', String(guarded.pid)]);
+  assert.throws(() => {
+    for (;;) writeSync(filling, Buffer.alloc(4096));
+  }, /EAGAIN/);
   process.kill(await daemonPid(path), 'SIGKILL');
   assert.is(await within(20_000, ended, 'the guardian did not end'), 1);
   assert.not(isMounted(path));
+  for (const fd of [filling, messages]) closeSync(fd);
+  rmSync(fifo);
 });
 
 troubles('kills a daemon that does not stop in time', async () => {
@@ -200,6 +211,24 @@ troubles('owners leave room for the descriptors of the next daemon', async () =>
   for (const pid of owners) process.kill(pid, 'SIGKILL');
   assert.is(await guarded.stop(), 0);
 });
+
+troubles(
+  'a reload keeps the ring of the log, though the file has another size by now',
+  async () => {
+    const [guarded, file] = await startConfigured('log.ring_bytes = "1280 KiB"\n');
+    const { path } = guarded;
+    const kept = async (): Promise<string> =>
+      (await run(['sh', '-c', `cat ${path}/log/[0-9]*`])).out;
+    for (let n = 0; n < 30; n++)
+      writeFileSync(`${path}/publish`, `add@/devices/${n}\nPAD=${'x'.repeat(60_000)}\n`);
+    const before = await kept();
+    assert.match(before, 'add@/devices/29');
+    writeFileSync(file, 'log.ring_bytes = "3 MiB"\n');
+    assert.is((await eventfs('reload', path)).code, 0);
+    assert.ok((await kept()) === before, 'the log has other events');
+    assert.is(await guarded.stop(), 0);
+  },
+);
 
 troubles('forwards SIGHUP and SIGUSR1 to a daemon once it serves', async () => {
   const guarded = await startGuarded(['--log-level', 'info', ...configured('')]);

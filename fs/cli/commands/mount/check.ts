@@ -140,7 +140,7 @@ async function checkDirectory(path: string): Promise<Finding[]> {
 }
 
 /** Checks the process that holds the mount while no daemon runs. */
-async function checkGuard(options: MountOptions): Promise<Checked[]> {
+async function checkGuard(options: MountOptions, { config }: Configuration): Promise<Checked[]> {
   if (!wantsHolder(options)) return [];
   const option = holderOption(options);
   if (options.fdHolder === 'systemd' && (process.env.NOTIFY_SOCKET ?? '') === '')
@@ -152,6 +152,7 @@ async function checkGuard(options: MountOptions): Promise<Checked[]> {
       },
     ];
   try {
+    (await import('../../../daemon/state.js')).refuseSmallRing(config.ring);
     await checkHolder(options);
     return [{ level: 'ok', what: option }];
   } catch (error) {
@@ -183,6 +184,6 @@ async function checkOptions(
     ...(all.sources.length > 0 ? await checkNetlink() : []),
     ...(needsRing && isRingOffered() !== true ? [ring] : []),
     ...parts,
-    ...(await checkGuard(options)),
+    ...(await checkGuard(options, configuration)),
   ];
 }

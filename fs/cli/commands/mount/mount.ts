@@ -2,6 +2,7 @@
 import { ReadableWatch, exitNow } from '#native';
 import type { Command } from 'commander';
 import { pingWatchdog, tellReady, tellSystemd } from '../../../daemon/readiness.js';
+import type { Daemon } from '../../../daemon/daemon.js';
 import type { DaemonOptions } from '../../../daemon/options.js';
 import type { Guardian } from '../../../guard/guardian.js';
 import { UsageError, UserError, isSystemError } from '../../../shared/errors.js';
@@ -139,13 +140,22 @@ async function serve(
 }
 
 /**
- * Loads the code of the daemon, which a guardian does not need. With a holder it loads the driver
- * too, before the owners are restored: they may leave few descriptors.
+ * Makes the daemon. Its code is loaded here, because a guardian does not need it. With a holder it
+ * loads the driver too, before the owners are restored: they may leave few descriptors.
+ *
+ * @throws UserError for options that it refuses; the socket to the holder is closed then, because
+ *   this process would not end while it is open
  */
-async function loadDaemon(hasHolder: boolean): Promise<typeof Daemon> {
-  const { Daemon, loadDriver } = await import('../../../daemon/daemon.js');
-  if (hasHolder) await loadDriver();
-  return Daemon;
+async function newDaemon(options: DaemonOptions): Promise<Daemon> {
+  const { holder } = options;
+  const loaded = await import('../../../daemon/daemon.js');
+  if (holder !== undefined) await loaded.loadDriver();
+  try {
+    return new loaded.Daemon(options);
+  } catch (error) {
+    if (holder?.takesOver !== true) holder?.release();
+    throw error;
+  }
 }
 
 /** Runs the daemon. Resolves once clients can use the mount. */
@@ -161,7 +171,7 @@ async function run(
   const options = configuration.options;
   const trace = traceOf(options, log);
   const syslog = await syslogOf(options);
-  const daemon = new (await loadDaemon(holder !== undefined))({
+  const daemon = await newDaemon({
     ...daemonOptions(path, options, configuration, logger, trace),
     ...settingsOfDead(holder, configuration, kept),
     ...held,
