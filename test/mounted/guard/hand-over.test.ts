@@ -11,10 +11,10 @@ import {
   readdirSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import { Actor } from '../../support/clients/actor.js';
 import { Reader, eventText, killClients } from '../../support/clients/clients.js';
@@ -30,7 +30,7 @@ import {
   until,
   within,
 } from '../../support/mount/daemon.js';
-import { isDead, childrenOf } from '../../support/processes.js';
+import { isDead, childrenOf, stateOf } from '../../support/processes.js';
 import { sideBySide, suite } from '../../support/runner/suite.js';
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
 import {
@@ -127,20 +127,32 @@ handOver('ignores the answer of a stopped daemon to an earlier reload', async ()
   const { guarded, version } = await start(['--source', 'kernel', '--guard-deadline', '3'], slow);
   const { path } = guarded;
   const owner = new Actor();
-  assert.match(await owner.ask(`mkdir ${path}/${owner.pid}`), /^ok/);
+  const own = `${path}/${owner.pid}`;
+  assert.match(await owner.ask(`mkdir ${own}`), /^ok/);
+  writeFileSync(`${own}/.filter`, 'SYNTH_ARG_HANDED==1\n'); // many others may come meanwhile
   const old = await daemonPid(path);
-  version.install('');
   process.kill(old, 'SIGSTOP');
   const { code, err } = await eventfs('reload', path);
   assert.is(code, 1);
   assert.match(err, /the old daemon did not stop between two requests in time/);
+  version.install(
+    inGuardian(
+      'taken',
+      `async function () {
+        const isTaken = before.call(this); // it has said that it is warm
+        ${version.reaches}
+        return isTaken;
+      }`,
+    ),
+  );
   const second = eventfs('reload', path);
-  await sleep(2000); // it is warm by then, and the old daemon shall yield
+  await version.phase();
+  // The message has woken the guardian. Once it sleeps again, it has asked the old daemon to yield.
+  await until(() => stateOf(guarded.pid) === 'S', 'the guardian does not sleep');
   const synthetic = `${process.pid.toString(16).padStart(8, '0')}-0000-4000-8000-000000000000`;
   appendFileSync('/sys/class/mem/null/uevent', `add ${synthetic} HANDED=1`);
   process.kill(old, 'SIGCONT');
   assert.is((await second).code, 0);
-  const own = `${path}/${owner.pid}`;
   const isThere = (name: string): boolean =>
     readFileSync(`${own}/${name}`, 'latin1').includes('\nSYNTH_ARG_HANDED=1\n');
   await until(() => readdirSync(own).some(isThere), 'the uevent is lost');
