@@ -36,6 +36,7 @@
         'native/addon/process/namespaces.cc',
         'native/addon/process/pidfd_handle.cc',
         'native/addon/process/process.cc',
+        'native/addon/process/process_status.cc',
         'native/addon/process/shared_memory.cc',
         'native/addon/process/thread_interrupts.cc',
         'native/addon/sockets/fan_out.cc',

@@ -133,6 +133,18 @@ export function readPidfdHandle(pidfd: number, handle: Uint8Array): boolean;
 export function openPidfdByHandle(handle: Uint8Array): number;
 
 /**
+ * Returns some fields of the status of a process or thread, in the form of /proc/<id>/status: Tgid,
+ * PPid, Uid, Gid, CapEff and NStgid (Linux 6.13 and newer). Its cost does not depend on the number
+ * of supplementary groups, unlike that of the file.
+ *
+ * @param id the id of a process or thread in our PID namespace
+ * @returns null if the kernel does not tell: the file may
+ * @throws SystemError ESRCH if there is no such process or thread; EMFILE or ENFILE if there is no
+ *   descriptor left
+ */
+export function processStatus(id: number): string | null;
+
+/**
  * Returns how a dead process has ended (PIDFD_GET_INFO with PIDFD_INFO_EXIT, Linux 6.15 and newer).
  * The kernel tells it only after the process has been reaped: after its parent has waited for it.
  *

@@ -64,6 +64,7 @@ export const {
   receiveDescriptor,
   namespaceOwner,
   openPidfd,
+  processStatus,
   readPidfdHandle,
   openPidfdByHandle,
   exitStatus,

@@ -1,5 +1,5 @@
 /**
- * Reads the status of a process from /proc: proc_pid_status(5).
+ * Reads the status of a process: fields of proc_pid_status(5).
  *
  * The status belongs to the process that has the PID *now*. Only a pidfd that was open before, and
  * whose process is alive afterwards, proves that it is the status of the intended process
@@ -41,7 +41,7 @@ export interface ProcessStatus {
 const CAP_KILL_MASK = 1 << 5;
 
 /**
- * Reads the status of a process or thread (/proc/<id>/status).
+ * Reads the status of a process or thread.
  *
  * @param id the id of a process or thread in the daemon's PID namespace
  * @returns undefined if there is no such process or thread
@@ -50,9 +50,9 @@ const CAP_KILL_MASK = 1 << 5;
 export function readStatus(id: number): ProcessStatus | undefined {
   let text: string;
   try {
-    text = system.readWhole(`/proc/${id}/status`);
+    text = system.readStatus(id);
   } catch (error) {
-    // ESRCH: the process ended after open(2)
+    // ESRCH: there is none, or it ended after open(2)
     if (isSystemError(error, 'ENOENT') || isSystemError(error, 'ESRCH')) return undefined;
     throw asFull(error);
   }

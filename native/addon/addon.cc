@@ -32,6 +32,7 @@ static Napi::Object exportAll(Napi::Env env, Napi::Object exports) {
   exportFusermount(env, exports);
   exportNamespaces(env, exports);
   exportProcess(env, exports);
+  exportProcessStatus(env, exports);
   exportCallThread(env, exports);
   exportDeathWatch(env, exports);
   exportFuseChannel(env, exports);

@@ -10,6 +10,7 @@ void exportMount(Napi::Env env, Napi::Object exports);
 void exportFusermount(Napi::Env env, Napi::Object exports);
 void exportNamespaces(Napi::Env env, Napi::Object exports);
 void exportProcess(Napi::Env env, Napi::Object exports);
+void exportProcessStatus(Napi::Env env, Napi::Object exports);
 void exportCallThread(Napi::Env env, Napi::Object exports);
 void exportDeathWatch(Napi::Env env, Napi::Object exports);
 void exportFuseChannel(Napi::Env env, Napi::Object exports);

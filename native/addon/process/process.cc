@@ -2,19 +2,18 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/file.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
-#include <cstdint>
 #include <cstring>
 #include <string>
 #include <vector>
 
 #include "addon.h"
+#include "process/pidfd_info.h"
 #include "system_error.h"
 
 namespace eventfs {
@@ -26,16 +25,6 @@ static Napi::Value openPidfd(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), fd);
 }
 
-/** struct pidfd_info of linux/pidfd.h as of Linux 6.13. Older headers lack it. */
-struct PidfdInfo {
-  uint64_t mask, cgroupId;
-  uint32_t pid, tgid, ppid, ruid, rgid, euid, egid, suid, sgid, fsuid, fsgid;
-  int32_t exitCode;
-};
-static_assert(sizeof(PidfdInfo) == 64, "PIDFD_INFO_SIZE_VER0");
-static constexpr uint64_t kPidfdInfoExit = 1 << 3;
-static constexpr unsigned long kPidfdGetInfo = _IOWR(0xFF, 11, PidfdInfo);
-
 static constexpr int kNotReaped = -1;
 static constexpr int kUnknown = -2;
 
@@ -45,10 +34,9 @@ static int exitStatusOf(int pidfd) {
   // the process (fs/pidfs.c, pidfd_info), and the kernel then finds neither.
   for (int attempt = 0; attempt < 2; ++attempt) {
     answer.mask = kPidfdInfoExit;
-    // By number: the type of the request differs between glibc and musl
-    long failed = syscall(SYS_ioctl, pidfd, kPidfdGetInfo, &answer);
-    if (failed == 0 && (answer.mask & kPidfdInfoExit) != 0) return answer.exitCode;
-    if (failed == 0 || errno != ESRCH) break;
+    bool isAnswered = askPidfd(pidfd, answer);
+    if (isAnswered && (answer.mask & kPidfdInfoExit) != 0) return answer.exitCode;
+    if (isAnswered || errno != ESRCH) break;
   }
   // Signal 0 only checks whether the process is there: a zombie is
   bool isThere = syscall(SYS_pidfd_send_signal, pidfd, 0, nullptr, 0) == 0 || errno == EPERM;

@@ -101,6 +101,7 @@ export class Processes {
       exitStatus: (pidfd) => (this.at(pidfd).isAlive ? -1 : 9),
       pidfdHandle: (pidfd) => this.at(pidfd).identity,
       openPidfdHandle: (handle) => this.#openHandle(handle),
+      readStatus: (id) => this.#readWhole(`/proc/${id}/status`),
       readWhole: (path) => this.#readWhole(path),
       namespaceOf: (_, kind) => `${kind}:[1]`,
     };
