@@ -69,13 +69,12 @@ const EVENT_BYTES = 1024;
 const ATTACKER = 65534;
 const VICTIM = 65533;
 const DESCRIPTORS = 20_000;
-const GROUPS = 4000;
 
 interface Attack {
   readonly name: string;
   readonly does: string;
-  /** The number of groups that root has put the attacker into. */
-  readonly groups?: number;
+  /** True if the program is started by root, and becomes the attacker itself. */
+  readonly startsAsRoot?: boolean;
   /** True if root has given the attacker access to `publish`. */
   readonly publishes?: boolean;
 }
@@ -119,7 +118,7 @@ const ATTACKS: readonly Attack[] = [
   { name: 'names', does: 'takes the names of later events in advance' },
   { name: 'mkdirs', does: 'makes and removes directories' },
   { name: 'deep', does: 'makes directories five thousand generations deep' },
-  { name: 'groups', does: 'makes directories from four thousand groups', groups: GROUPS },
+  { name: 'groups', does: 'makes directories from 65,536 groups', startsAsRoot: true },
   { name: 'deaths', does: 'kills owners by the hundred' },
   { name: 'matches', does: 'looks up and opens filters in match/' },
   { name: 'status', does: 'has as many streams as its quota allows, and reads log/.status' },
@@ -136,6 +135,15 @@ const ATTACKS: readonly Attack[] = [
   { name: 'stats-2000', does: 'calls stat(2) in two thousand processes' },
   { name: 'closes-2000', does: 'opens and closes a file in two thousand processes' },
   { name: 'writes-1000', does: 'writes 64 KiB at a time in a thousand processes' },
+  { name: 'populates', does: 'maps events with all their pages' },
+  { name: 'pages', does: 'reads events of the log through the page cache, which it empties' },
+  { name: 'births', does: 'makes owners that end at once' },
+  { name: 'truncating-opens', does: 'opens files and filters with O_TRUNC' },
+  { name: 'controls', does: 'calls ioctl(2), fallocate(2), lseek(2), fsync(2) and syncfs(2)' },
+  { name: 'locks', does: 'takes thousands of locks, and kills processes that wait for one' },
+  { name: 'sockets', does: 'binds sockets and opens FIFOs' },
+  { name: 'walks', does: 'follows symlinks that lead through thousands of names' },
+  { name: 'same-names', does: 'has directories of one name in many PID namespaces' },
 ];
 
 /** The environments of the daemons. */
@@ -240,14 +248,13 @@ class Stage {
     for (const stage of Stage.#set.values()) await stage.end();
   }
 
-  async begin({ name, groups = 0, publishes }: Attack, preparationMs: number): Promise<Attacker> {
-    const supplementary = Array.from({ length: groups }, (_, n) => 100_000 + n);
+  async begin({ name, startsAsRoot, publishes }: Attack, preparationMs: number): Promise<Attacker> {
     if (publishes === true) await this.#givePublish(ATTACKER);
     const limits = ['prlimit', `--nofile=${DESCRIPTORS}:${DESCRIPTORS}`];
     const attacker = new Attacker(
       [
         ...limits,
-        ...asUser(ATTACKER, ATTACKER, supplementary),
+        ...(startsAsRoot === true ? [] : asUser(ATTACKER)),
         compiled('hostile'),
         name,
         this.daemon.path,

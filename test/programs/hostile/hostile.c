@@ -6,9 +6,11 @@
  * ERRNO M1 ...`: the numbers of the attack's system calls that have succeeded and failed so far,
  * with the errnos. It runs until it is killed, or for SECONDS. Its children die with it.
  */
+#include "calls.h"
 #include "events.h"
 #include "filters.h"
 #include "memory.h"
+#include "namespaces.h"
 #include "processes.h"
 #include "readers.h"
 #include "requests.h"
@@ -50,7 +52,7 @@ static const struct attack {
     {"names", names},
     {"mkdirs", mkdirs},
     {"deep", deep},
-    {"groups", mkdirs},
+    {"groups", groups},
     {"deaths", deaths},
     {"matches", matches},
     {"status", status},
@@ -67,6 +69,15 @@ static const struct attack {
     {"stats-2000", stats_2000},
     {"closes-2000", closes_2000},
     {"writes-1000", writes_1000},
+    {"populates", populates},
+    {"pages", pages},
+    {"births", births},
+    {"truncating-opens", truncating_opens},
+    {"controls", controls},
+    {"locks", locks},
+    {"sockets", sockets},
+    {"walks", walks},
+    {"same-names", same_names},
 };
 
 static const struct attack *find_attack(const char *name) {

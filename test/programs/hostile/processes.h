@@ -3,6 +3,10 @@
 #define PROGRAMS_HOSTILE_PROCESSES_H
 
 #include "helpers.h"
+#include <grp.h>
+
+#define MOST_GROUPS 65536 /* NGROUPS_MAX of linux/limits.h */
+#define NOBODY 65534
 
 static long long next_seqnum(void) {
   char path[PATH_MAX], text[65536];
@@ -66,6 +70,16 @@ static void make_directories(long n) {
 }
 
 static void mkdirs(void) { fork_each(8, make_directories); }
+
+/* Becomes an unprivileged user with as many groups as a process can have. Root starts it. */
+static void groups(void) {
+  static gid_t list[MOST_GROUPS];
+  for (gid_t n = 0; n < MOST_GROUPS; n++) list[n] = 100000 + n;
+  if (setgroups(MOST_GROUPS, list) != 0 || setresgid(NOBODY, NOBODY, NOBODY) != 0 ||
+      setresuid(NOBODY, NOBODY, NOBODY) != 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+    die("the groups: %m");
+  mkdirs();
+}
 
 /*
  * Makes 5000 generations of processes, or fewer on a busy machine, where a generation takes long.
