@@ -226,8 +226,8 @@ export class Notifier {
   #look(): void {
     const child = this.#child;
     if (child === null || !this.#isBusy) return this.#stopLooking();
-    if (!this.#stuck.isStuck(child.pid!)) return;
     const { heldBack } = this.inotify;
+    if (!this.#stuck.isStuck(child.pid!, heldBack.isCalm)) return;
     const directory = heldBack.inWork;
     if (directory === null || !heldBack.add(directory)) return;
     const { ino, uid } = directory;

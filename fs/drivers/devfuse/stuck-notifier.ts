@@ -12,10 +12,11 @@ import { readFileSync } from 'node:fs';
 /** The time between two looks. */
 export const LOOK_AFTER_MS = 50;
 /**
- * A notifier that waits for the same lock at so many looks is stuck. At fewer looks, the holder may
- * be a process that waits for a CPU, or for the answer of a daemon that does.
+ * A notifier that waits for the same lock at so many looks is stuck. While all is calm, the holder
+ * may as well be a process that waits for a CPU of a busy machine, or for the answer of a daemon
+ * that does.
  */
-const LOOKS = 5;
+const LOOKS = { calm: 20, uneasy: 2 };
 
 /**
  * The state of a process that waits for a lock of the kernel (proc_pid_stat(5)). A wait for the
@@ -36,12 +37,15 @@ export class StuckCheck {
     this.#sleeps = null;
   }
 
-  /** Returns whether the notifier has waited for the same lock at enough looks. */
-  isStuck(pid: number): boolean {
+  /**
+   * Returns whether the notifier has waited for the same lock at enough looks.
+   * @param isCalm false if a notifier was stuck a short time ago
+   */
+  isStuck(pid: number, isCalm: boolean): boolean {
     const before = this.#sleeps;
     this.#sleeps = sleepsOf(pid);
     this.#looks = before !== null && this.#sleeps === before ? this.#looks + 1 : 1;
-    return this.#looks >= LOOKS;
+    return this.#looks >= (isCalm ? LOOKS.calm : LOOKS.uneasy);
   }
 }
 

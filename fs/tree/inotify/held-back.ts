@@ -32,8 +32,9 @@ export class HeldBack {
   readonly #held = new Map<number, Held>();
   /** The directory of the batch that the notifier has looked up last. */
   #lookedUp: WatchedDirectory | null = null;
-  /** How long events were held back last, and since when: milliseconds. */
+  /** How long events were held back last, in milliseconds. */
   #lastMs = FIRST_MS;
+  /** When a notifier was stuck last: milliseconds of clock.monotonicMs(). */
   #lastAtMs = -Infinity;
 
   /** Notes that a new batch begins. */
@@ -52,6 +53,11 @@ export class HeldBack {
     return unmade > 0 ? this.#lookedUp : null;
   }
 
+  /** Whether no notifier has been stuck for a while. */
+  get isCalm(): boolean {
+    return clock.monotonicMs() - this.#lastAtMs > CALM_MS;
+  }
+
   /**
    * Holds the events of a directory back: a notifier is stuck in it.
    * @returns false if too many notifiers are stuck already
@@ -59,6 +65,8 @@ export class HeldBack {
   add({ ino, uid }: WatchedDirectory): boolean {
     const stuck = [...this.#held.values()].filter(({ untilMs }) => untilMs === Infinity).length;
     if (stuck >= MOST_STUCK) return false;
+    this.#lastMs = this.isCalm ? FIRST_MS : Math.min(2 * this.#lastMs, LONGEST_MS);
+    this.#lastAtMs = clock.monotonicMs();
     this.#held.set(ino, { uid, untilMs: Infinity });
     return true;
   }
@@ -69,8 +77,6 @@ export class HeldBack {
    */
   loosen(ino: number): number {
     const nowMs = clock.monotonicMs();
-    const isCalm = nowMs - this.#lastAtMs > CALM_MS;
-    this.#lastMs = isCalm ? FIRST_MS : Math.min(2 * this.#lastMs, LONGEST_MS);
     this.#lastAtMs = nowMs;
     const held = this.#held.get(ino);
     if (held !== undefined) held.untilMs = nowMs + this.#lastMs;

@@ -37,7 +37,9 @@ held('has its events held back for 1 s, and for longer each time until a minute 
     return all.loosen(7);
   };
   assert.equal([1, 2, 3, 4, 5].map(quickly), [2000, 4000, 8000, 16_000, 16_000]);
+  assert.not.ok(all.isCalm);
   nowMs += 60_001;
+  assert.ok(all.isCalm);
   assert.is(quickly(), 1000);
 });
 
