@@ -21,7 +21,7 @@ export class LibfuseSession extends LibfuseMount {
       'statfs',
       path,
       (result) => signal(result, fields),
-      () => fields.set(this.host.calls.statfs()),
+      () => fields.set(this.host.calls.statfs(path)),
     );
   }
 

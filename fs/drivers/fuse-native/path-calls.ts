@@ -53,10 +53,12 @@ export class PathCalls {
   }
 
   /**
-   * statfs(2), with the values that root would see.
+   * statfs(2) and fstatfs(2), with the values that root would see. Throws ENOENT, ENOTDIR, as after
+   * the death of the owner.
    * @returns the fields of struct statvfs in order, up to the longest name (f_namemax)
    */
-  statfs(): readonly number[] {
+  statfs(path: string): readonly number[] {
+    if (!this.#hidden.has(path)) this.paths.node(path);
     const { bytes, freeBytes, events, freeEvents } = this.tree.ledger.budget(0, 0);
     const [blocks, free] = [bytes, freeBytes].map((size) =>
       Math.min(MOST_BLOCKS, Math.floor(size / STATFS_BLOCK_BYTES)),

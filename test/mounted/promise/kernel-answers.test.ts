@@ -77,14 +77,20 @@ answers('returns ESTALE to fsync, fdatasync and fstatfs, of files and directorie
   }
 });
 
-answers('returns ESTALE or ENOENT to fsync and fdatasync with fuse-native', async () => {
+answers('returns ESTALE or ENOENT to fsync, fdatasync and fstatfs with fuse-native', async () => {
   const other = await startDaemon(['--source', 'none', '--driver', 'fuse-native']);
   for (let round = 0; round < 2; round++) {
     const owner = await observer.get(`forkmkdir 0 ${other.path}/%`);
     assert.is(await observer.ask(`create ${other.path}/${owner}/event 10`), 'ok 10');
     const file = await observer.get(`openrw ${other.path}/${owner}/event`);
     const directory = await observer.get(`opendir ${other.path}/${owner}`);
-    const commands = [`fsync ${file}`, `fdatasync ${file}`, `fsync ${directory}`];
+    const commands = [
+      `fsync ${file}`,
+      `fdatasync ${file}`,
+      `fsync ${directory}`,
+      `fstatfs ${file}`,
+      `fstatfs ${directory}`,
+    ];
     for (const command of commands) assert.is(await observer.ask(command), 'ok', command);
     await end(owner);
     for (const command of commands)
