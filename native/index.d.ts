@@ -224,6 +224,14 @@ export function execute(argv: Uint8Array, environment: Uint8Array, kept: readonl
 export function isWritable(fd: number): boolean;
 
 /**
+ * Returns true if poll(2) reports POLLERR for a descriptor, as for a /dev/fuse whose connection has
+ * ended.
+ *
+ * @throws SystemError ENOMEM
+ */
+export function hasError(fd: number): boolean;
+
+/**
  * Locks an open file or directory for this process alone (flock(2)). The lock ends when the last
  * copy of the descriptor is closed.
  *

@@ -73,6 +73,7 @@ export const {
   sendMessage,
   receiveMessage,
   execute,
+  hasError,
   isWritable,
   exitNow,
   tryLock,

@@ -3,20 +3,23 @@
  * one follows the end of this one, and the supervisor learns of a failure by the exit code. A
  * service that fails keeps a daemon from its start, and not from serving or from its end.
  */
+import { hasError } from '#native';
 import { UserError } from '../shared/errors.js';
 import type { Logger } from '../shared/log/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
 import { Descriptors } from './descriptors.js';
 import type { Holder } from './holder.js';
 
-/** A service that takes longer does not answer: it is asked no more, so that the daemon can end. */
+/** The name of the descriptor of /dev/fuse. */
+const DEVICE = 'fuse';
+/** A service that takes longer does not answer. It is asked no more: this daemon must end. */
 const SLOW_MS = 1000;
 
 /** Both services alike; a subclass talks to its service. */
 export abstract class DescriptorStore implements Holder {
   readonly keeps = true;
   readonly resends = false;
-  readonly takesOver: boolean;
+  #takesOver: boolean;
   readonly #descriptors = new Descriptors();
   #hasServed = false;
   /** Whether the service has failed, and the log says so. */
@@ -34,7 +37,7 @@ export abstract class DescriptorStore implements Holder {
     stored: Iterable<readonly [name: string, fd: number]>,
   ) {
     for (const [name, fd] of stored) this.#descriptors.add(name, fd);
-    this.takesOver = this.#descriptors.has('fuse');
+    this.#takesOver = this.#descriptors.has(DEVICE);
   }
 
   /**
@@ -51,8 +54,24 @@ export abstract class DescriptorStore implements Holder {
    */
   protected abstract forget(name: string): void;
 
+  get takesOver(): boolean {
+    return this.#takesOver;
+  }
+
   get followsDeath(): boolean {
-    return this.takesOver;
+    return this.#takesOver;
+  }
+
+  /**
+   * Drops what the last daemon has left if its mount has ended since, by `eventfs umount`: this
+   * daemon begins anew.
+   */
+  dropEnded(): void {
+    const device = this.#descriptors.get(DEVICE);
+    if (device === undefined || !hasError(device)) return;
+    const names = this.#descriptors.closeRest();
+    for (const name of names) this.drop(name);
+    this.#takesOver = false;
   }
 
   look(name: string): number | undefined {

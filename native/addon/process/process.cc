@@ -108,6 +108,12 @@ static Napi::Value isWritable(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), watched.revents != 0);
 }
 
+static Napi::Value hasError(const Napi::CallbackInfo& info) {
+  pollfd watched{info[0].As<Napi::Number>().Int32Value(), 0, 0};
+  if (poll(&watched, 1, 0) < 0) throw systemError(info.Env(), errno, "poll");
+  return Napi::Boolean::New(info.Env(), (watched.revents & POLLERR) != 0);
+}
+
 static Napi::Value tryLock(const Napi::CallbackInfo& info) {
   int fd = info[0].As<Napi::Number>().Int32Value();
   while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
@@ -126,6 +132,7 @@ void exportProcess(Napi::Env env, Napi::Object exports) {
   exports.Set("exitStatus", Napi::Function::New<exitStatus>(env, "exitStatus"));
   exports.Set("raiseFileLimit", Napi::Function::New<raiseFileLimit>(env, "raiseFileLimit"));
   exports.Set("execute", Napi::Function::New<execute>(env, "execute"));
+  exports.Set("hasError", Napi::Function::New<hasError>(env, "hasError"));
   exports.Set("isWritable", Napi::Function::New<isWritable>(env, "isWritable"));
   exports.Set("tryLock", Napi::Function::New<tryLock>(env, "tryLock"));
   exports.Set("exitNow", Napi::Function::New<exitNow>(env, "exitNow"));

@@ -168,6 +168,26 @@ s6('may end while the daemon serves: it goes on, and unmounts', async () => {
   assert.match(lines[0], /Connection refused \(.*\); the daemon goes on, but its death may end /);
 });
 
+s6('keeps nothing of a mount that was unmounted: the next one begins anew', async () => {
+  const path = mountPoint();
+  const [holder, socket] = await startHolder(path, RIGHTS);
+  const args = ['--fd-holder', `s6:${socket}`, '--source', 'none'];
+  await (await startDaemon(args, path)).kill();
+  // a state that no daemon takes
+  const id = `eventfs:${path}:state`;
+  await run(['s6-fdholder-delete', socket, id]);
+  writeFileSync(`${path}.rules/state`, 'no state');
+  const store = 's6-fdholder-store -d 5 "$0" "$1" 5<>"$2"';
+  await run(['bash', '-c', store, socket, id, `${path}.rules/state`]);
+  const refused = await run([...EVENTFS_NODE, 'mount', ...args, path]);
+  assert.match(refused.err, /is refused: [^\n]* \(unmount and mount again to begin anew\)\n$/);
+  assert.is((await run([...EVENTFS_NODE, 'umount', path])).code, 0);
+  const next = await startDaemon(args, path);
+  assert.is(next.log(), '');
+  assert.is(await next.stop(), 0);
+  await holder.end();
+});
+
 s6('names the right that its rules lack', async () => {
   const path = mountPoint();
   const rights = new Map(RIGHTS);

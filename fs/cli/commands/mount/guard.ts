@@ -6,6 +6,7 @@ import type { Daemon } from '../../../daemon/daemon.js';
 import { tellSystemdThrough } from '../../../daemon/readiness.js';
 import { type MappedState, STATE, mapState } from '../../../daemon/state-memory.js';
 import { Guardian } from '../../../guard/guardian.js';
+import type { DescriptorStore } from '../../../guard/descriptor-store.js';
 import { GUARD_VARIABLE } from '../../../guard/hello.js';
 import type { Holder } from '../../../guard/holder.js';
 import { type LineLogger, type Logger, SILENT } from '../../../shared/log/logger.js';
@@ -79,6 +80,7 @@ export async function holderOf(
   if (guardian === undefined) {
     if (fdHolder === undefined) return {};
     const holder = await connect(fdHolder, path, logger);
+    holder.dropEnded();
     return { holder, mapped: mappedOf(holder) };
   }
   let mapped: MappedState | undefined;
@@ -104,7 +106,7 @@ function mappedOf(holder: Holder): MappedState | undefined {
   }
 }
 
-async function connect(fdHolder: string, path: string, logger: Logger): Promise<Holder> {
+async function connect(fdHolder: string, path: string, logger: Logger): Promise<DescriptorStore> {
   if (fdHolder === 'systemd')
     return new (await import('../../../guard/systemd-store.js')).SystemdStore(logger);
   const { S6Fdholder } = await import('../../../guard/s6-fdholder.js');
