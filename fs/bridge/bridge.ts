@@ -125,9 +125,9 @@ export class Bridge {
     return this.link.isOpen && this.presence.isOnline;
   }
 
-  /** Saves the state, since a session that it lacks would be begun again, and connects. */
+  /** Saves the state, so that a later process goes on with this session, and connects. */
   async start(): Promise<void> {
-    if (!(await this.#save())) this.outgoing.renameSession();
+    await this.#save();
     if (!this.#isStopping) this.link.start();
   }
 

@@ -111,11 +111,6 @@ export class Outgoing {
     return session === this.session || this.#session.ended.some((each) => each.session === session);
   }
 
-  /** Gives a session that is not saved another name, before the first connection. */
-  renameSession(): void {
-    this.#session.rename();
-  }
-
   /** The history, for the status. */
   get history(): Pick<History, 'first' | 'next' | 'acknowledged' | 'bytes' | 'droppedUnsent'> {
     return this.#history;

@@ -27,7 +27,7 @@ export class OwnSession {
   ended: readonly EndedSession[] = [];
   /** Whether this is the saved session, which may go on: its boot is the present one. */
   isSaved: boolean;
-  #boot: string;
+  readonly #boot: string;
   #number = 1;
 
   /**
@@ -74,16 +74,6 @@ export class OwnSession {
   /** Returns a number that no process of this boot has used before. */
   #after(number: number): number {
     return Math.max(number + 1, this.clockMs());
-  }
-
-  /**
-   * Gives a new session a name that no other one gets, before the first connection: the next
-   * process does not know the number of a session that could not be saved.
-   */
-  rename(): void {
-    if (this.isSaved) return;
-    this.#boot = this.#newBoot();
-    this.#number = 1;
   }
 
   get name(): string {
