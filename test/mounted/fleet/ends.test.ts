@@ -118,8 +118,8 @@ tests('ends after its last events, and has one directory in the mount', async ()
     place: { name: string };
   };
   assert.is(saved.acknowledged, 500);
-  // A place that no mount has: a new session.
-  saved.place.name = '4711';
+  // A place that no mount has: a new session. (Each number without a dot is a place.)
+  saved.place.name = '4711.4711';
   writeFileSync(join(state, 'bridge.json'), JSON.stringify(saved));
   const next = host(state);
   await next.says(/connected/);

@@ -10,6 +10,7 @@ import { type Broker, startBroker } from '../../support/fleet/broker.js';
 import { type Host, cut, restore, startHost } from '../../support/fleet/network.js';
 import { Relay } from '../../support/fleet/relay.js';
 import { type Daemon, run, startDaemon, until } from '../../support/mount/daemon.js';
+import { eventfs } from '../../support/mount/command.js';
 import { suite } from '../../support/runner/suite.js';
 
 const tests = suite('a bridge whose broker refuses');
@@ -66,13 +67,21 @@ tests('sends smaller messages, and counts an event that is too large for the bro
 
 tests('sends events again that a quota of the broker refuses, and stays connected', async () => {
   const relay = await Relay.start(broker, { refuse: { code: 0x97, count: 2 } });
-  const [one, other] = [host(relay.url, undefined, '--batch', '10'), follower(broker.url)];
+  const state = scratch();
+  const [one, other] = [host(relay.url, state, '--batch', '10'), follower(broker.url)];
   await knows(fleet.path, 'web1');
   const reader = new Reader(`${fleet.path}/match/HOST=web1`);
   publish(local, 0, 100);
   await reader.reaches(100);
   assert.is(reader.lost, 0);
   assert.is((await relay.report()).refused, 2);
+  const words = ['bridge', '--status', '--state', state];
+  const status = await until(async () => {
+    const { out } = await eventfs(words);
+    return /^waiting +0 events/m.test(out) ? out : '';
+  }, 'the broker does not get the events');
+  // At least ten messages, and two once more: a follower that asks has the events before that.
+  assert.ok(Number(/ in (\d+) messages$/m.exec(status)![1]) >= 12, status);
   assert.not.match(one.log, /connects again/);
   assert.is(one.log.match(/refuses a message: Quota exceeded/g)?.length, 1, one.log);
   reader.end();

@@ -212,24 +212,6 @@ troubles('owners leave room for the descriptors of the next daemon', async () =>
   assert.is(await guarded.stop(), 0);
 });
 
-troubles(
-  'a reload keeps the ring of the log, though the file has another size by now',
-  async () => {
-    const [guarded, file] = await startConfigured('log.ring_bytes = "1280 KiB"\n');
-    const { path } = guarded;
-    const kept = async (): Promise<string> =>
-      (await run(['sh', '-c', `cat ${path}/log/[0-9]*`])).out;
-    for (let n = 0; n < 30; n++)
-      writeFileSync(`${path}/publish`, `add@/devices/${n}\nPAD=${'x'.repeat(60_000)}\n`);
-    const before = await kept();
-    assert.match(before, 'add@/devices/29');
-    writeFileSync(file, 'log.ring_bytes = "3 MiB"\n');
-    assert.is((await eventfs('reload', path)).code, 0);
-    assert.ok((await kept()) === before, 'the log has other events');
-    assert.is(await guarded.stop(), 0);
-  },
-);
-
 troubles('forwards SIGHUP and SIGUSR1 to a daemon once it serves', async () => {
   const guarded = await startGuarded(['--log-level', 'info', ...configured('')]);
   const { path } = guarded;

@@ -159,6 +159,60 @@ connections('reads nothing while the broker does not read, and goes on when it d
   connection.disconnect('done');
 });
 
+/** A broker that takes all packets, and answers when it is told to. */
+class ReadingBroker extends Broker {
+  readonly packets: string[] = [];
+  readonly #parser = mqtt.parser({ protocolVersion: 5 });
+  readonly socket = new Duplex({
+    read: () => undefined,
+    write: (bytes: Buffer, _encoding, taken) => {
+      this.#parser.parse(bytes);
+      taken();
+    },
+  });
+
+  override open(): Socket {
+    this.#parser.on('packet', ({ cmd }) => this.packets.push(cmd));
+    return this.socket as unknown as Socket;
+  }
+}
+
+connections(
+  'begins with its first packet, and keeps to the messages that a broker takes',
+  async () => {
+    const broker = new ReadingBroker({ broker: 'mqtt://x' });
+    const nothing = (): void => undefined;
+    const connection = new Connection(
+      mqtt,
+      broker,
+      { clientId: 'test', keepAlive: 5 },
+      {
+        ...{ settled: nothing, drained: nothing, beat: nothing, closed: nothing, opened: nothing },
+        message: nothing,
+      },
+    );
+    const taken: number[] = [];
+    const publish = (n: number): void =>
+      connection.publish({ topic: 'a', payload: 'x' }, () => taken.push(n));
+    // Hosts may end before the network is there.
+    connection.unsubscribe(['a']);
+    connection.subscribe(['a'], nothing);
+    publish(0);
+    broker.socket.emit('connect');
+    await turn();
+    assert.equal(broker.packets, ['connect']);
+    broker.socket.push(Buffer.from('2006000003210001', 'hex')); // a receive maximum of 1
+    await turn();
+    for (const n of [1, 2]) publish(n);
+    await turn();
+    assert.equal(broker.packets, ['connect', 'publish']);
+    broker.socket.push(Buffer.from('40020001', 'hex'));
+    await turn();
+    assert.equal([broker.packets, taken], [['connect', 'publish', 'publish'], [1]]);
+    connection.disconnect('done');
+  },
+);
+
 connections('lets timers have their turn between the reads', async () => {
   const broker = new StuckBroker({ broker: 'mqtt://x' });
   const [connection, messages] = await openStuck(broker);
