@@ -131,6 +131,7 @@ handOver('ignores the answer of a stopped daemon to an earlier reload', async ()
   assert.match(await owner.ask(`mkdir ${own}`), /^ok/);
   writeFileSync(`${own}/.filter`, 'SYNTH_ARG_HANDED==1\n'); // many others may come meanwhile
   const old = await daemonPid(path);
+  version.install('');
   process.kill(old, 'SIGSTOP');
   const { code, err } = await eventfs('reload', path);
   assert.is(code, 1);
