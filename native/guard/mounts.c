@@ -71,7 +71,30 @@ static bool note(const char *path, int minor_number) {
   return true;
 }
 
-void note_mount(void) { for_each(note); }
+/*
+ * Returns the minor number of the connection's device, as mountinfo has it. The mount may have been
+ * moved already, so its path does not tell. Returns -1 before Linux 6.16, where /proc does not name
+ * the connection.
+ */
+static int connection_minor(void) {
+  static const char NAME[] = "\nfuse_connection:";
+  char path[64], text[1024];
+  snprintf(path, sizeof path, "/proc/self/fdinfo/%d", find_kept("fuse"));
+  int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return -1;
+  ssize_t length = read(file, text, sizeof text - 1);
+  close(file);
+  text[length > 0 ? length : 0] = '\0';
+  const char *found = strstr(text, NAME);
+  int minor_number;
+  return found != NULL && sscanf(found + sizeof NAME - 1, "%d", &minor_number) == 1 ? minor_number
+                                                                                    : -1;
+}
+
+void note_mount(void) {
+  device = connection_minor();
+  if (device < 0) for_each(note);
+}
 
 static bool (*detach_at)(const char *path);
 static bool has_detached;

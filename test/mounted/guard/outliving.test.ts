@@ -4,7 +4,6 @@ import {
   existsSync,
   mkdtempSync,
   mkdirSync,
-  renameSync,
   rmSync,
   statSync,
   unlinkSync,
@@ -122,12 +121,28 @@ outliving('is no mount that was moved, once the guardian gives up', async () => 
   const above = join(scratch, 'above');
   const moved = join(scratch, 'a moved\nplace');
   mkdirSync(join(above, 'mount'), { recursive: true });
-  const guarded = await startGuarded(['--guard-limit', '1:60'], join(above, 'mount'));
-  renameSync(above, moved);
-  process.kill(await daemonPid(join(moved, 'mount')), 'SIGKILL');
-  assert.is(await within(20_000, guarded.ended, 'the guardian did not end'), 1);
-  assert.not(isMounted(join(moved, 'mount')));
-  assert.ok(statSync(join(moved, 'mount')).isDirectory());
+  const version = new InstalledVersion();
+  // It is moved before the guardian hears that there is a mount.
+  version.install(
+    replacing(
+      'guard/guardian.js',
+      'Guardian',
+      'ready',
+      `async function () {
+        (await import('node:fs')).renameSync(${JSON.stringify(above)}, ${JSON.stringify(moved)});
+        return before.call(this);
+      }`,
+    ),
+  );
+  const options = ['--guard', '--guard-limit', '1:60', '--source', 'none'];
+  const guarded = run([...version.command, 'mount', ...options, join(above, 'mount')]);
+  const mount = join(moved, 'mount');
+  await until(() => isMounted(mount), 'the mount is not moved');
+  process.kill(await daemonPid(mount), 'SIGKILL');
+  const { code, err } = await within(20_000, guarded, 'the guardian did not end');
+  assert.is(code, 1, err);
+  assert.not(isMounted(mount));
+  assert.ok(statSync(mount).isDirectory());
 });
 
 outliving('is no notifier: it ends before another daemon may serve', async () => {
