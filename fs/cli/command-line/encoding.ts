@@ -9,19 +9,26 @@ import { quoted } from '../../shared/escape.js';
 
 /** The names of values whose bytes the commands take from `argumentBytes`. */
 const TAKES_BYTES = /^(filter|key=value|path\[=filter\])$/i;
+/** The command that passes the bytes of its arguments on to a program. */
+const PASSES_ON = 'exec';
 
-/** Has a command refuse values of options and arguments that are not UTF-8. */
-export function refuseOtherEncodings(command: Command): void {
-  for (const option of command.options) {
-    const value = /[<[](.+)[>\]]/.exec(option.flags)?.[1];
-    if (value === undefined || TAKES_BYTES.test(value)) continue;
-    command.on(`option:${option.name()}`, refuseOtherEncoding);
-  }
-  command.hook('preAction', (_, { args, registeredArguments: all }) => {
-    args.forEach((text, index) => {
-      const argument = all[Math.min(index, all.length - 1)];
-      if (argument !== undefined && !TAKES_BYTES.test(argument.name())) refuseOtherEncoding(text);
-    });
+/** Has a program and its commands refuse values of options and arguments that are not UTF-8. */
+export function refuseOtherEncodings(program: Command): void {
+  for (const command of [program, ...program.commands])
+    for (const option of command.options) {
+      const value = /[<[](.+)[>\]]/.exec(option.flags)?.[1];
+      if (value === undefined || TAKES_BYTES.test(value)) continue;
+      command.on(`option:${option.name()}`, refuseOtherEncoding);
+    }
+  program.hook('preAction', (_, command) => {
+    if (command.name() !== PASSES_ON) refuseInArguments(command);
+  });
+}
+
+function refuseInArguments({ args, registeredArguments: all }: Command): void {
+  args.forEach((text, index) => {
+    const argument = all[Math.min(index, all.length - 1)];
+    if (argument !== undefined && !TAKES_BYTES.test(argument.name())) refuseOtherEncoding(text);
   });
 }
 
@@ -30,6 +37,7 @@ export function refuseOtherEncoding(text: string): void {
   const bytes = argumentBytes(text);
   if (bytes !== Buffer.from(text).toString('latin1'))
     throw new UsageError(
-      `${quoted(bytes)}: it is not UTF-8, which only filters and events may be (use a name in UTF-8)`,
+      `${quoted(bytes)}: it is not UTF-8, which only filters and events may be ` +
+        '(use a name in UTF-8)',
     );
 }

@@ -73,7 +73,6 @@ function exitCodes(program: Command): string {
 export function completeCommands(program: Command): Command {
   refuseOtherEncodings(program);
   for (const command of program.commands) {
-    refuseOtherEncodings(command);
     command.configureOutput({ outputError: hintAt(`eventfs ${command.name()} --help`) });
     const commands = EXAMPLES[command.name()];
     if (commands !== undefined) command.addHelpText('after', () => example(commands));
