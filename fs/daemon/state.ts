@@ -90,7 +90,8 @@ export function quotasForState(quotas: Quotas): Quotas {
 export function refuseSmallRing({ bytes }: LogLimits): void {
   if (bytes < LEAST_RING_BYTES)
     throw new UsageError(
-      `log.ring_bytes: ${bytes} is too small for --guard and --fd-holder (at least ${LEAST_RING_BYTES})`,
+      `log.ring_bytes: ${bytes} is too small for --guard and --fd-holder ` +
+        `(at least ${LEAST_RING_BYTES})`,
     );
 }
 

@@ -112,7 +112,8 @@ export abstract class DescriptorStore implements Holder {
       this.#isSilent = performance.now() - began > SLOW_MS;
       if (this.#hasServed && !this.#hasFailed)
         this.logger.error(
-          `${error.message}; the daemon goes on, but its death may end the mount (later: eventfs umount, and mount again)`,
+          `${error.message}; the daemon goes on, but its death may end the mount ` +
+            '(later: eventfs umount, and mount again)',
         );
       this.#hasFailed = true;
       return error;

@@ -18,7 +18,8 @@ const PASSED = 3;
 /** strerror(3) of EPERM: the rules of s6-fdholder-daemon do not let this user do something. */
 const DENIED = 'Operation not permitted';
 const RULES =
-  "its rules must let this user list, and store and retrieve names that begin with 'eventfs:': docs/restarts.md";
+  'its rules must let this user list, and store and retrieve names that begin with ' +
+  "'eventfs:': docs/restarts.md";
 
 /** A running s6-fdholder-daemon. */
 export class S6Fdholder extends DescriptorStore {
@@ -105,7 +106,8 @@ function run(socket: string, program: string, args: readonly string[], passed?: 
       throw new UserError(`${program}: it is not installed (install s6, and ${start})`);
     if (isSystemError(error, 'ETIMEDOUT'))
       throw new UserError(
-        `${socket}: ${program} got no answer within ${TIMEOUT_MS / 1000} s (name the socket of an s6-fdholder-daemon)`,
+        `${socket}: ${program} got no answer within ${TIMEOUT_MS / 1000} s ` +
+          '(name the socket of an s6-fdholder-daemon)',
       );
     throw new UserError(`${program}: ${error.message} (${start})`);
   }

@@ -57,7 +57,8 @@ async function endUnmounted(path: string): Promise<void> {
     throw new NotServedError(`${path}: eventfs is not mounted here (${whereMounted()})`);
   if (ended === 'late')
     throw new NotServedError(
-      `${path}: eventfs is not mounted here, and its guardian does not end (look for eventfs-guard in ps, and kill it)`,
+      `${path}: eventfs is not mounted here, and its guardian does not end ` +
+        '(look for eventfs-guard in ps, and kill it)',
     );
 }
 

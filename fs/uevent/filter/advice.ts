@@ -12,11 +12,13 @@ export function filterAdvice(filter: Filter): readonly string[] {
   return [...new Set(filter.keys)].flatMap((key) => {
     if (/^[a-z]/.test(key))
       return [
-        `the filter's key ${key} is in lower case, and keys of uevents are in upper case (did you mean ${key.toUpperCase()}?)`,
+        `the filter's key ${key} is in lower case, and keys of uevents are in upper case ` +
+          `(did you mean ${key.toUpperCase()}?)`,
       ];
     if (OF_PARENTS.has(key))
       return [
-        `the filter's key ${key} is for the parents of a device in rules of udev, and events do not have it (match what udev adds, as in ID_BUS==usb)`,
+        `the filter's key ${key} is for the parents of a device in rules of udev, and events do ` +
+          'not have it (match what udev adds, as in ID_BUS==usb)',
       ];
     return [];
   });
