@@ -233,7 +233,11 @@ export class Notifier {
     const { ino, uid } = directory;
     const why = `a process holds the lock of a directory of user ${uid}`;
     this.logger.warn(`${why}, so inotify events of that directory come late`);
-    child.once('exit', () => setTimeout(this.#work, heldBack.loosen(ino)).unref());
+    const free = (): void => {
+      heldBack.end(ino);
+      this.#work();
+    };
+    child.once('exit', () => setTimeout(free, heldBack.loosen(ino)).unref());
     this.#child = null;
     this.inotify.notifierEnded();
     leaveBehind(child);

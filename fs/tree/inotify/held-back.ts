@@ -22,11 +22,11 @@ const MOST_STUCK = 64;
 /** A directory whose events are held back. */
 interface Held {
   readonly uid: number;
-  /** When that ends: milliseconds of clock.monotonicMs(). Infinity while a notifier is stuck. */
-  untilMs: number;
+  /** Whether a notifier is still stuck in it. */
+  isStuck: boolean;
 }
 
-/** The directories, and the time until which the events of each are held back. */
+/** The directories whose events are held back. */
 export class HeldBack {
   /** By inode. */
   readonly #held = new Map<number, Held>();
@@ -63,31 +63,33 @@ export class HeldBack {
    * @returns false if too many notifiers are stuck already
    */
   add({ ino, uid }: WatchedDirectory): boolean {
-    const stuck = [...this.#held.values()].filter(({ untilMs }) => untilMs === Infinity).length;
+    const stuck = [...this.#held.values()].filter(({ isStuck }) => isStuck).length;
     if (stuck >= MOST_STUCK) return false;
     this.#lastMs = this.isCalm ? FIRST_MS : Math.min(2 * this.#lastMs, LONGEST_MS);
     this.#lastAtMs = clock.monotonicMs();
-    this.#held.set(ino, { uid, untilMs: Infinity });
+    this.#held.set(ino, { uid, isStuck: true });
     return true;
   }
 
   /**
    * Notes that the notifier is not stuck in the directory any more.
-   * @returns the milliseconds for which the events are still held back
+   * @returns the milliseconds after which the caller calls `end`
    */
   loosen(ino: number): number {
-    const nowMs = clock.monotonicMs();
-    this.#lastAtMs = nowMs;
+    this.#lastAtMs = clock.monotonicMs();
     const held = this.#held.get(ino);
-    if (held !== undefined) held.untilMs = nowMs + this.#lastMs;
+    if (held !== undefined) held.isStuck = false;
     return this.#lastMs;
+  }
+
+  /** Holds the events of a directory back no longer. */
+  end(ino: number): void {
+    this.#held.delete(ino);
   }
 
   /** Returns the directories whose events are not held back. */
   without(due: ReadonlySet<WatchedDirectory>): Iterable<WatchedDirectory> {
     if (this.#held.size === 0) return due;
-    const nowMs = clock.monotonicMs();
-    for (const [ino, { untilMs }] of this.#held) if (untilMs <= nowMs) this.#held.delete(ino);
     const users = this.#usersWithMany();
     return [...due].filter(({ ino, uid }) => !this.#held.has(ino) && !users.has(uid));
   }
