@@ -44,12 +44,12 @@ mount: all
 	@exec bin/eventfs mount --hint $(DIR)
 
 # Everything, or `make test ONLY='streams publish'`: the files whose names have one of these in
-# them. ONLY=unit needs no root and no mount, and tries each property a tenth as often: seconds,
+# them. ONLY=unit needs no root and no mount, and tries each property a twentieth as often: seconds,
 # before each commit. TRANSPORT=io-uring or =read has every daemon use that.
 UNIT_ONLY := $(if $(ONLY),$(if $(filter-out unit unit/%,$(ONLY)),,yes))
 test: all $(if $(UNIT_ONLY),,test/build/deaths)
 	@$(KEEP_OWNER)$(if $(TRANSPORT),EVENTFS_TRANSPORT=$(TRANSPORT)) \
-	  $(if $(UNIT_ONLY),EVENTFS_TEST_RUNS=$${EVENTFS_TEST_RUNS:-0.1}) \
+	  $(if $(UNIT_ONLY),EVENTFS_TEST_RUNS=$${EVENTFS_TEST_RUNS:-0.05}) \
 	  node dist/test/run.js $(ONLY)
 
 # Stress with deaths, for SECONDS; `make test` has half a minute of it.
