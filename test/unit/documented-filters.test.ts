@@ -6,8 +6,9 @@ import { documents, readDocument } from '../support/documents/markdown.js';
 import { suite } from '../support/runner/suite.js';
 
 /** A command that takes a filter, its options with their values, and the filter. */
-const COMMAND =
-  /\beventfs (?:watch|run|wait|coldplug)(?: --[a-z]+(?: \$?\w+)?)* (?:'([^']+)'|([A-Z]+==[^\s`']+))/g;
+const OPTIONS = /(?: --[a-z]+(?: \$?\w+)?)*/.source;
+const FILTER = /(?:'([^']+)'|([A-Z]+==[^\s`']+))/.source;
+const COMMAND = new RegExp(`\\beventfs (?:watch|run|wait|coldplug)${OPTIONS} ${FILTER}`, 'g');
 
 /** The page shows the errors of filters too, in sessions that the documents' test runs. */
 const WITH_ERRORS = 'docs/reference/filter.md';

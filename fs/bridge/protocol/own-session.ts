@@ -37,22 +37,18 @@ export class OwnSession {
    */
   constructor(
     host: string,
-    private readonly bootId: string,
+    bootId: string,
     private readonly saved: SavedSession | null,
-    private readonly randomId: () => string,
+    randomId: () => string,
     private readonly clockMs: () => number,
   ) {
     if (saved?.host !== host) this.saved = null;
     this.isSaved = this.saved?.boot.startsWith(bootId) === true;
-    this.#boot = this.isSaved ? this.saved!.boot : this.#newBoot();
+    this.#boot = this.isSaved ? this.saved!.boot : bootId + randomId();
     if (this.saved !== null) this.ended = this.saved.ended;
     if (!this.isSaved) return;
     this.#number = this.saved!.number;
     this.connection = this.saved!.connection;
-  }
-
-  #newBoot(): string {
-    return this.bootId + this.randomId();
   }
 
   /** Begins a session after the saved one. */

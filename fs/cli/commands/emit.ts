@@ -66,7 +66,7 @@ function plainArguments(args: readonly string[]): (EmitOptions & { properties: s
     else if (arg.startsWith('-') && arg !== '-') return null;
     else properties.push(arg);
   }
-  if (mount.includes(REPLACEMENT)) return null; // the parser refuses what is not UTF-8
+  if (mount.includes(REPLACEMENT)) return null; // the parser refuses another encoding
   return { properties, environment, mount };
 }
 

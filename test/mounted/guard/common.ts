@@ -86,6 +86,11 @@ export function replacing(module: string, name: string, method: string, code: st
     ${name}.prototype.${method} = ${code}; }\n`;
 }
 
+/** The same for a method of a daemon's connection to its guardian. */
+export function inGuardian(method: string, code: string): string {
+  return replacing('guard/guardian.js', 'Guardian', method, code);
+}
+
 /** A cat(1) of `stream`, whose descriptor must outlive each daemon. */
 export class Reader {
   static #serial = 0;

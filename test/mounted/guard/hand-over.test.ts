@@ -38,6 +38,7 @@ import {
   DIST,
   InstalledVersion,
   daemonPid,
+  inGuardian,
   killDaemon,
   replacing,
   statusOf,
@@ -84,8 +85,6 @@ async function start(
   return { guarded, version };
 }
 
-const inGuardian = (method: string, code: string): string =>
-  replacing('guard/guardian.js', 'Guardian', method, code);
 const wait = (ms: number): string => `await new Promise((done) => setTimeout(done, ${ms}));`;
 /** A daemon that reacts to no QUIT: its guardian is dead before it sends one. */
 const WITHOUT_QUIT = inGuardian(

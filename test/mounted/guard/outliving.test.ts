@@ -35,8 +35,8 @@ import {
   InstalledVersion,
   Reader,
   daemonPid,
+  inGuardian,
   killDaemon,
-  replacing,
   startGuarded,
   statusOf,
 } from './common.js';
@@ -124,9 +124,7 @@ outliving('is no mount that was moved, once the guardian gives up', async () => 
   const version = new InstalledVersion();
   // It is moved before the guardian hears that there is a mount.
   version.install(
-    replacing(
-      'guard/guardian.js',
-      'Guardian',
+    inGuardian(
       'ready',
       `async function () {
         (await import('node:fs')).renameSync(${JSON.stringify(above)}, ${JSON.stringify(moved)});
@@ -164,9 +162,7 @@ outliving('is no notifier: it ends before another daemon may serve', async () =>
   assert.is(notifiers().length, 1);
   const reached = join(scratch, 'reached');
   version.install(
-    replacing(
-      'guard/guardian.js',
-      'Guardian',
+    inGuardian(
       'ready',
       `async function () {
         (await import('node:fs')).writeFileSync('${reached}', '');
@@ -197,10 +193,8 @@ outliving('is no notifier: it ends before another daemon may serve', async () =>
 outliving('is each blocked read, also if the guardian ends after RESEND', async () => {
   // The old daemon gets no QUIT, and the new one is slow to take over
   const [version, reached] = [new InstalledVersion(), join(scratch, 'served')];
-  const guardianOf = (method: string, code: string): string =>
-    replacing('guard/guardian.js', 'Guardian', method, code);
   version.install(
-    guardianOf(
+    inGuardian(
       'allowReplacement',
       'function (parts) { before.call(this, { ...parts, quit: () => undefined }); }',
     ),
@@ -211,7 +205,7 @@ outliving('is each blocked read, also if the guardian ends after RESEND', async 
   const readers = [await Reader.blocked(path), await Reader.blocked(path)];
   const old = await daemonPid(path);
   version.install(
-    guardianOf(
+    inGuardian(
       'ready',
       `async function () {
         await before.call(this);

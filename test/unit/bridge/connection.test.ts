@@ -27,7 +27,6 @@ async function connect(
   await once(server, 'listening');
   const url = `mqtt://127.0.0.1:${(server.address() as AddressInfo).port}`;
   let wasOpen = false;
-  const nothing = (): void => undefined;
   const reason = await new Promise<string>((closed) => {
     const connection = new Connection(
       mqtt,
@@ -117,19 +116,19 @@ class StuckBroker extends Broker {
   }
 }
 
+function nothing(): void {}
+
+/** @param message is told of each message */
+function connectTo(broker: Broker, message = nothing): Connection {
+  const untold = { settled: nothing, drained: nothing, beat: nothing, closed: nothing };
+  const handlers = { ...untold, opened: nothing, message };
+  return new Connection(mqtt, broker, { clientId: 'test', keepAlive: 5 }, handlers);
+}
+
 /** Opens a connection to it. @returns how many messages have come so far */
 async function openStuck(broker: StuckBroker): Promise<[Connection, () => number]> {
   let messages = 0;
-  const nothing = (): void => undefined;
-  const connection = new Connection(
-    mqtt,
-    broker,
-    { clientId: 'test', keepAlive: 5 },
-    {
-      ...{ settled: nothing, drained: nothing, beat: nothing, closed: nothing, opened: nothing },
-      message: () => void messages++,
-    },
-  );
+  const connection = connectTo(broker, () => void messages++);
   await turn();
   broker.socket.push(Buffer.from(ACCEPTED, 'hex'));
   await turn();
@@ -181,16 +180,7 @@ connections(
   'begins with its first packet, and keeps to the messages that a broker takes',
   async () => {
     const broker = new ReadingBroker({ broker: 'mqtt://x' });
-    const nothing = (): void => undefined;
-    const connection = new Connection(
-      mqtt,
-      broker,
-      { clientId: 'test', keepAlive: 5 },
-      {
-        ...{ settled: nothing, drained: nothing, beat: nothing, closed: nothing, opened: nothing },
-        message: nothing,
-      },
-    );
+    const connection = connectTo(broker);
     const taken: number[] = [];
     const publish = (n: number): void =>
       connection.publish({ topic: 'a', payload: 'x' }, () => taken.push(n));

@@ -15,8 +15,19 @@ const STEPS = [
   'drivers/devfuse/devfuse.js',
 ];
 /** Parts that only other commands need, or some options, or a daemon later. */
-const OTHERS =
-  /^(bridge|library|drivers\/fuse-native)\/|^outlets\/(?!open-outlets)|^fuse\/describe|^cli\/(doctor|commands\/(?!mount\/))|^cli\/command-line\/(event|maintenance|bridge|values)|^daemon\/(prepare|warm-up|check)|^guard\/(s6|systemd)/;
+const OTHERS = new RegExp(
+  [
+    /^(bridge|library|drivers\/fuse-native)\//,
+    /^outlets\/(?!open-outlets)/,
+    /^fuse\/describe/,
+    /^cli\/(doctor|commands\/(?!mount\/))/,
+    /^cli\/command-line\/(event|maintenance|bridge|values)/,
+    /^daemon\/(prepare|warm-up|check)/,
+    /^guard\/(s6|systemd)/,
+  ]
+    .map(({ source }) => source)
+    .join('|'),
+);
 
 const start = suite('the start of a daemon');
 
