@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { mount as mountFilesystem, unmount } from '#native';
-import { reach } from '../../support/clients/actor.js';
+import { reach, statusOf } from '../../support/clients/actor.js';
 import {
   EVENTFS_NODE,
   isMounted,
@@ -13,6 +13,7 @@ import {
   within,
 } from '../../support/mount/daemon.js';
 import { asUser, eventfsForOthers, NOBODY } from '../../support/mount/other-user.js';
+import { childrenOf } from '../../support/processes.js';
 import { sideBySide, suite } from '../../support/runner/suite.js';
 import { blockedCat, cleanUp, eventfs, prepare } from './common.js';
 
@@ -72,6 +73,26 @@ umount(
     assert.is(await within(20_000, daemon.ended, 'the daemon did not end'), 0);
   },
 );
+
+umount('leaves the daemon of another mount alone that has the same PID here', async () => {
+  const other = await startDaemon();
+  // The kernel gives the next process of the new PID namespace the PID of the other daemon.
+  const script =
+    'mount -t proc proc /proc; echo $(($0 - 1)) > /proc/sys/kernel/ns_last_pid; "$@"; exit';
+  const under = ['unshare', '-mpf', '--kill-child', 'sh', '-ec', script, String(other.pid)];
+  const daemon = await startDaemon([], mountPoint(), { under });
+  const [shell] = childrenOf(daemon.pid);
+  const seen = `/proc/${shell}/root${daemon.path}`;
+  assert.is(await statusOf(`${seen}/log`, 'DAEMON'), String(other.pid));
+  // A process of the outer PID namespace, with its own /proc, in which both daemons are mounted.
+  const beside = ['nsenter', `--mount=/proc/${shell}/ns/mnt`, 'unshare', '-m', 'sh', '-ec'];
+  const command = ['mount -t proc proc /proc; exec "$@"', 'sh', ...EVENTFS_NODE, 'umount'];
+  const ended = await run([...beside, ...command, daemon.path]);
+  assert.equal(ended, { out: '', err: '', code: 0 });
+  await within(20_000, daemon.ended, 'the daemon did not end');
+  assert.is(await statusOf(`${other.path}/log`, 'DAEMON'), String(other.pid));
+  assert.is(await other.stop(), 0);
+});
 
 umount('says that eventfs is not mounted there', async () => {
   const path = mountPoint();
