@@ -5,7 +5,7 @@
  * `emit` takes only these from its environment, so that an event reveals nothing of the shell that
  * runs it. `run` sets only these under their own names, so that an event can't set PATH or
  * LD_PRELOAD. native/emit/device_variables.h has the same list, which
- * native/emit/generate-header.mjs makes from this one.
+ * native/emit/generate-headers.mjs makes from this one.
  */
 export const DEVICE_VARIABLES: readonly string[] = [
   // a name that ends with _ is a prefix

@@ -13,7 +13,8 @@ import {
 } from './abi.js';
 import type { Reply } from './reply.js';
 import { type Request, ShortRequest } from './request.js';
-import { MAX_PAGES, MAX_WRITE_BYTES } from './sizes.js';
+import { MAX_WRITE_BYTES } from '../shared/kernel/write-size.js';
+import { MAX_PAGES } from './sizes.js';
 
 /**
  * The most RELEASEs that the kernel sends before the first of them is answered. The others wait

@@ -1,14 +1,9 @@
 /** The sizes of requests and replies, which INIT negotiates and the buffers follow. */
 
+import { MAX_WRITE_BYTES } from '../shared/kernel/write-size.js';
+
 const PAGE_BYTES = 4096;
 
-/**
- * The largest data of one WRITE in bytes: the kernel splits a larger write(2) into pieces of this
- * many bytes. It is more than the largest event, and not much more, because the daemon reads the
- * writes of a user's many processes before it serves other users
- * (docs/decisions/140-turns-of-users.md).
- */
-export const MAX_WRITE_BYTES = 68 * 1024;
 /** An earlier version has negotiated this. Its mount may be taken over by this one. */
 const EARLIER_MAX_WRITE_BYTES = 128 * 1024;
 /**

@@ -8,6 +8,7 @@
  *   environment.c       properties, from arguments and the environment
  *   publish.c           the write to `publish`, in a child process
  *   device_variables.h  which variables of the environment describe a device (generated)
+ *   write_size.h        the size of a write(2) (generated)
  */
 #ifndef EMIT_H
 #define EMIT_H

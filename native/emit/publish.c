@@ -1,5 +1,6 @@
 /* Writes events to `publish`. */
 #include "emit.h"
+#include "write_size.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,9 +15,6 @@
 
 /* The longest time that a daemon may take for one write, in seconds. */
 enum { WRITE_TIMEOUT_S = 10 };
-
-/* The kernel splits a longer write(2). The daemon refuses an event of more than 64 KiB. */
-enum { MAX_EVENT_BYTES = 68 * 1024 };
 
 /* From linux/magic.h. UL, because f_type is signed on some machines. */
 #define FUSE_SUPER_MAGIC 0x65735546UL
@@ -175,7 +173,8 @@ void publish(char *event, size_t length) {
   outgoing = event;
   taken = mmap(NULL, sizeof *taken, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (taken == MAP_FAILED) die(EXIT_SYSTEM_CALL, "%s", strerror(errno));
-  if (outgoing_events == 1 && length >= MAX_EVENT_BYTES) {
+  /* The daemon refuses an event of more than 64 KiB: no piece of a split one must be published. */
+  if (outgoing_events == 1 && length >= MAX_WRITE_BYTES) {
     errno = EFBIG;
     fail(path);
   }

@@ -17,15 +17,13 @@ import {
   named,
 } from '../../shared/errors.js';
 import { FUSE_SUPER_MAGIC } from '../../shared/kernel/mountinfo.js';
+import { MAX_WRITE_BYTES } from '../../shared/kernel/write-size.js';
 import { deviceVariables } from '../device-variables.js';
 import { explain } from '../terminal/explain.js';
 import { DEFAULT_DIRECTORY } from '../defaults.js';
 
 /** How long a daemon may take for one write(2). */
 const PATIENCE_MS = 10_000;
-
-/** The kernel splits a longer write(2). The daemon refuses an event of more than 64 KiB. */
-const MOST_BYTES = 68 * 1024;
 
 // Not imported: each file that Node loads makes its start longer.
 const LF = 0x0a;
@@ -88,7 +86,8 @@ export async function emit(properties: readonly string[], options: EmitOptions):
   if (event.length === 0)
     throw new UsageError('standard input is empty (write an event to it, or give KEY=VALUE)');
   const text = new PublishText(event);
-  if (text.count === 1 && event.length >= MOST_BYTES)
+  // The daemon refuses an event of more than 64 KiB: no piece of a split one must be published.
+  if (text.count === 1 && event.length >= MAX_WRITE_BYTES)
     throw new FailedCallError(`${options.mount}/publish: File too large (${PUBLISH_HINTS.EFBIG})`);
   await send(options.mount, text);
 }

@@ -356,7 +356,7 @@ both('takes newlines in the environment, and an environment of 1 MiB', async () 
 
 command('takes the same variables in both forms', () => {
   // The helper's header is generated from the list of DEVICE_VARIABLES.
-  execFileSync(process.execPath, [join(PROJECT, 'native/emit/generate-header.mjs'), '--check']);
+  execFileSync(process.execPath, [join(PROJECT, 'native/emit/generate-headers.mjs'), '--check']);
   for (const name of DEVICE_VARIABLES)
     assert.ok(isDeviceVariable(name.endsWith('_') ? `${name}X` : name), name);
   for (const name of ['PATH', 'IFS', 'LD_PRELOAD', 'BASH_ENV', 'ID', 'XACTION', 'ACTION2'])

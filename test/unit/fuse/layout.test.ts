@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import * as abi from '../../../fs/fuse/abi.js';
-import { MAX_WRITE_BYTES } from '../../../fs/fuse/sizes.js';
+import { MAX_WRITE_BYTES } from '../../../fs/shared/kernel/write-size.js';
 import { type Attr, Reply } from '../../../fs/fuse/reply.js';
 import { PROJECT } from '../../support/mount/daemon.js';
 import { refusal } from '../../support/memory/connection.js';

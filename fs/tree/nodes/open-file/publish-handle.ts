@@ -3,7 +3,7 @@
  */
 import { clock } from '../../../shared/clock.js';
 import { NUL, LF } from '../../../shared/ascii.js';
-import { MAX_WRITE_BYTES } from '../../../fuse/sizes.js';
+import { MAX_WRITE_BYTES } from '../../../shared/kernel/write-size.js';
 import { Errno, FsError } from '../../../shared/errors.js';
 import {
   EMPTY_LINE,

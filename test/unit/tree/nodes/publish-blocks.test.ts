@@ -5,7 +5,7 @@
 import * as assert from 'uvu/assert';
 import fc from 'fast-check';
 import { MAX_EVENT_BYTES } from '../../../../fs/uevent/text.js';
-import { MAX_WRITE_BYTES } from '../../../../fs/fuse/sizes.js';
+import { MAX_WRITE_BYTES } from '../../../../fs/shared/kernel/write-size.js';
 import { runs } from '../../../support/runner/budget.js';
 import { refusal } from '../../../support/memory/connection.js';
 import { MemoryKernel, O_WRONLY } from '../../../support/memory/kernel.js';

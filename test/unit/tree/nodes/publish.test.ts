@@ -1,6 +1,6 @@
 /** The file `publish`. */
 import * as assert from 'uvu/assert';
-import { MAX_WRITE_BYTES } from '../../../../fs/fuse/sizes.js';
+import { MAX_WRITE_BYTES } from '../../../../fs/shared/kernel/write-size.js';
 import { refusal } from '../../../support/memory/connection.js';
 import { MemoryKernel, O_RDWR, O_WRONLY } from '../../../support/memory/kernel.js';
 import { suite } from '../../../support/runner/suite.js';
