@@ -16,7 +16,27 @@ export const MAX_PAGES = 256;
  * buffer, so the caller may want more. One page is missing because the buffer need not begin at a
  * page boundary.
  */
-export const LONG_READ_BYTES = (MAX_PAGES - 1) * PAGE_BYTES;
+export const LONG_READ_BYTES = longReadBytes(MAX_PAGES);
+
+/**
+ * Returns the fewest bytes of a READ that may be the longest.
+ * @param pages the most pages of one READ
+ */
+export function longReadBytes(pages: number): number {
+  return (pages - 1) * PAGE_BYTES;
+}
+
+/**
+ * Returns the most bytes that one READ of a stream gets. The kernel sends a longer read(2) as
+ * several READs, the next one as soon as one was filled. A stream may have no event left for that
+ * one, and the caller would wait although it has bytes. So the daemon never fills a READ that may
+ * be one of several.
+ * @param size the bytes that the READ asks for
+ * @param long the fewest bytes of a READ that may be the longest
+ */
+export function streamReadBytes(size: number, long = LONG_READ_BYTES): number {
+  return size >= long ? size - 1 : size;
+}
 
 /** The size of the request buffer in bytes. */
 export const REQUEST_BYTES = EARLIER_MAX_WRITE_BYTES + PAGE_BYTES;

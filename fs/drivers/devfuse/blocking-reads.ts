@@ -4,7 +4,7 @@
  */
 import { ControlWord, type FuseChannel, RequestOutcome, SettleState } from '#native';
 import type { Sink } from '../../bus/sink.js';
-import { REPLY_BYTES } from '../../fuse/sizes.js';
+import { REPLY_BYTES, streamReadBytes } from '../../fuse/sizes.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import type { Handle, ParkedRead } from '../../tree/nodes/node.js';
 import { type ReplyPort, interruptRead } from '../../tree/ports.js';
@@ -198,7 +198,7 @@ export class BlockingReads implements Reads, ReplyPort {
    * @param size the most bytes that each of them takes
    */
   begin(size: number): Sink {
-    return this.sink(size);
+    return this.sink(streamReadBytes(size));
   }
 
   /** Answers `reads` with the bytes in the sink, and frees their slots. */

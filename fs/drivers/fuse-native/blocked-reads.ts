@@ -4,6 +4,7 @@
  */
 import { addressOf } from '#native';
 import type { Sink } from '../../bus/sink.js';
+import { longReadBytes, streamReadBytes } from '../../fuse/sizes.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import { FOREVER, type Handle, ParkedRead } from '../../tree/nodes/node.js';
 import { type ReplyPort, interruptRead } from '../../tree/ports.js';
@@ -16,8 +17,12 @@ import type { QuotaLedger } from '../../tree/quota/ledger.js';
  * reads than that may wake together.
  */
 export const MOST_PARKED = 8;
+/** The most pages of one READ: libfuse 2 negotiates no more. */
+const MOST_PAGES = 32;
 /** The most bytes that one READ of the kernel asks for. */
 const MOST_DATA = 128 * 1024;
+/** A READ of at least this many bytes may be one of several (streamReadBytes). */
+export const LONG_READ_BYTES = longReadBytes(MOST_PAGES);
 
 /** A read(2) that the driver may park. */
 export interface AskedRead {
@@ -100,7 +105,10 @@ export class BlockedReads implements ReplyPort {
    * @param size the most bytes that each of them takes
    */
   begin(size: number): Sink {
-    return this.#answer.begin(this.#answerBytes, Math.min(size, MOST_DATA));
+    return this.#answer.begin(
+      this.#answerBytes,
+      streamReadBytes(Math.min(size, MOST_DATA), LONG_READ_BYTES),
+    );
   }
 
   /** Answers each of `reads` with a copy of the bytes in the sink. */

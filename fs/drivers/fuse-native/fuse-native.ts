@@ -14,6 +14,7 @@
 import { readSync } from 'node:fs';
 import { ReadableWatch, catchInterrupts } from '#native';
 import { permitsAllowOther } from '../../client/mounting/fusermount.js';
+import { streamReadBytes } from '../../fuse/sizes.js';
 import { FailedCallError, UserError } from '../../shared/errors.js';
 import { type Connection, NO_CONNECTION, connectionAt } from '../../shared/kernel/connection.js';
 import { readRequestTimeouts } from '../../shared/kernel/request-timeout.js';
@@ -23,7 +24,7 @@ import { MOUNT_REMEDY, mountLimits, refuseWithoutFusermount } from '../common/mo
 import { inTime } from '../../shared/in-time.js';
 import { INIT_TIMEOUT_MS, clearMountPoint, detachOrTell, noInit } from '../common/mount-point.js';
 import { ENDLESS, readLife, warnOfLife } from '../common/read-life.js';
-import { type AskedRead, BlockedReads, MOST_PARKED } from './blocked-reads.js';
+import { type AskedRead, BlockedReads, LONG_READ_BYTES, MOST_PARKED } from './blocked-reads.js';
 import { BufferSink } from './buffer-sink.js';
 import { connections, isConnection, refuseWithoutFuse } from './device.js';
 import type { SessionHost } from './libfuse-mount.js';
@@ -171,7 +172,8 @@ export class FuseNative implements Driver, SessionHost {
    */
   read(asked: AskedRead): number | undefined {
     const { bytes } = asked;
-    const sink = this.#sink.begin(bytes, bytes.length);
+    // A file of another kind is shorter than such a read.
+    const sink = this.#sink.begin(bytes, streamReadBytes(bytes.length, LONG_READ_BYTES));
     const handle = this.files.read(asked.fh, asked.offset, sink);
     if (handle === undefined || this.#ending) return sink.length;
     this.#reads.park(handle, asked);

@@ -10,6 +10,7 @@ import {
   valuesOf,
 } from '../../support/clients/clients.js';
 import { compiled } from '../../support/clients/compiled.js';
+import { readTwice } from '../../support/clients/long-reads.js';
 import { run } from '../../support/mount/daemon.js';
 import { daemon, directory, nothingIsOpen } from '../../support/mount/mounted.js';
 import { fuseNative, observer, python, restartObserver, sh, untilWaiting } from './common.js';
@@ -41,6 +42,11 @@ async function blockedOn(path: string): Promise<{ actor: Actor; answer: Promise<
   const { answer } = await actor.block(`read ${await actor.get(`open ${path}`)}`, observer);
   return { actor, answer };
 }
+
+native('ends a read(2) that the kernel divides as soon as no event is left', async () => {
+  for (const path of [`${daemon.path}/stream`, `${await directory()}/.stream`])
+    await readTwice(path, 128 * 1024);
+});
 
 native('returns EAGAIN with O_NONBLOCK, and to a ninth reader that would block', async () => {
   const path = await directory();

@@ -1,6 +1,14 @@
 /** Blocked reads of streams: signals, many readers, their end, and what is left of them. */
 import * as assert from 'uvu/assert';
-import { closeSync, constants, openSync, readSync, readdirSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  openSync,
+  readFileSync,
+  readSync,
+  readdirSync,
+  readlinkSync,
+} from 'node:fs';
 import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
@@ -12,10 +20,14 @@ import {
   statusOf,
   valuesOf,
 } from '../../support/clients/clients.js';
+import { publishBytes, readTwice } from '../../support/clients/long-reads.js';
 import { Shell, startDaemon, until, within } from '../../support/mount/daemon.js';
-import { daemon, directory, mounted, nothingIsOpen } from '../../support/mount/mounted.js';
+import { daemon, directory, mounted, nothingIsOpen, shell } from '../../support/mount/mounted.js';
 import { waitsForReply } from '../../support/processes.js';
 import { eachKind, numbers } from './common.js';
+
+/** The most bytes of one READ (fs/fuse/sizes.ts). */
+const MAX_READ_BYTES = 256 * 4096;
 
 const stream = mounted('a stream');
 
@@ -182,6 +194,21 @@ stream('can be open 500 times at once', async () => {
     closeSync(fd);
   }
   await nothingIsOpen();
+});
+
+stream('ends a read(2) that the kernel divides as soon as no event is left', async () => {
+  for await (const path of eachKind()) await readTwice(path, MAX_READ_BYTES);
+});
+
+stream('answers a blocked read(2) that the kernel will divide, without its last byte', async () => {
+  publishNumbered(daemon.path, 1);
+  const before = readlinkSync(`${daemon.path}/log/tail`);
+  publishBytes(MAX_READ_BYTES);
+  const own = await directory();
+  await shell.run(`timeout 10 dd if=${own}/.stream bs=2M count=1 status=none | wc -c > read &`);
+  await until(() => statusOf(own).WAITING === '1', 'the reader does not wait');
+  await shell.run(`echo ${before} > ${own}/.since; wait`);
+  assert.ok(Number(readFileSync('read', 'latin1')) > MAX_READ_BYTES / 2);
 });
 
 stream('returns the end of the file when the daemon ends', async () => {

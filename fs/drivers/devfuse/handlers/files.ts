@@ -5,7 +5,7 @@ import { FUSE_POLL_SCHEDULE_NOTIFY, FUSE_READ_LOCKOWNER, OpenFlag } from '../../
 import { DONE, type Handlers, NO_REPLY } from '../../../fuse/opcodes.js';
 import type { Outcome, Reply } from '../../../fuse/reply.js';
 import type { Request } from '../../../fuse/request.js';
-import { LONG_READ_BYTES } from '../../../fuse/sizes.js';
+import { LONG_READ_BYTES, streamReadBytes } from '../../../fuse/sizes.js';
 import { EventFile } from '../../../tree/nodes/event-file.js';
 import { LogDirectory } from '../../../tree/nodes/log-directory.js';
 import { APPEND, FOREVER, type FileHandle, type Handle } from '../../../tree/nodes/node.js';
@@ -94,9 +94,10 @@ export class FileHandlers implements Pick<Handlers, Methods> {
     const uring = isCached ? undefined : handle.uringThread(pid);
     if (uring?.read(place, size) === true) return DONE;
     const isLong = size >= LONG_READ_BYTES;
-    // A long read by io_uring gets at most one byte less than it asks for. After a full read the
-    // kernel would read the next part of the buffer, at another offset, before it asks for a rest.
-    const sink = this.reads.sink(isLong && uring !== undefined ? size - 1 : size);
+    // The same holds for a long read of any file by io_uring: after a full read the kernel would
+    // read the next part of the buffer, at another offset, before it asks for a rest.
+    const isStreamed = handle.isStream || uring !== undefined;
+    const sink = this.reads.sink(isStreamed ? streamReadBytes(size) : size);
     const mayWait = (flags & O_NONBLOCK) === 0 && !this.reads.ending && uring?.mayWait !== false;
     if ((mayWait && this.#mustWait(handle)) || !handle.read(offset, sink)) {
       if (mayWait) {
