@@ -8,7 +8,7 @@ import type { Attributes } from './attributes.js';
 import { type Listing, listDots } from './directory.js';
 import { EventFile, type EventFileHost } from './event-file.js';
 import { closeSomeEarly } from './open-file/close-early.js';
-import { listEnds, listEvents, listSpecials } from './listing/event-listing.js';
+import { listEnds, listEvents, listSpecials, offsetsBehind } from './listing/event-listing.js';
 import type { End } from './fixed/end-link.js';
 import { isFixedName } from './fixed/fixed-names.js';
 import { FixtureDirectory } from './fixed/fixture-directory.js';
@@ -172,14 +172,16 @@ export abstract class EventDirectory
    */
   list(offset: number, to: Listing, end = this.listingEnd): void {
     if (!listDots(this.ino, ROOT_ID, offset, to)) return;
-    if (!listEvents(this.queue.entries, offset, to, end)) return;
+    const { entries } = this.queue;
+    const specials = this.#specials?.entries;
+    const later = offsetsBehind(entries, specials);
+    if (!listEvents(entries, offset, to, end, later)) return;
     if (end > this.listedTo) {
       this.listedTo = end;
       this.recordChange();
     }
-    if (this.#specials !== null && !listSpecials(this.#specials.entries, offset, to)) return;
-    if (this.context.settings.listsLinks && this.queue.entries.size > 0)
-      listEnds(this.id, offset, to);
+    if (specials !== undefined && !listSpecials(specials, offset, to, later)) return;
+    if (this.context.settings.listsLinks && entries.size > 0) listEnds(this.id, offset, to, later);
   }
 
   /** Returns the file of an event in this queue, or undefined. */

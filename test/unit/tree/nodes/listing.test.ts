@@ -1,6 +1,8 @@
 /** readdir(3) of a process directory. */
 import * as assert from 'uvu/assert';
 import { FUSE_ROOT_ID } from '../../../../fs/fuse/abi.js';
+import type { EventDirectory } from '../../../../fs/tree/nodes/event-directory.js';
+import type { NodeId } from '../../../../fs/tree/nodes/node.js';
 import { suite } from '../../../support/runner/suite.js';
 import { withKernel } from '../with-kernel.js';
 
@@ -103,6 +105,24 @@ files(
       assert.is(looked['attr.ino'], ino);
       assert.is((looked['attr.mode'] & 0o170000) >>> 12, type);
     }
+  },
+);
+
+files(
+  'keeps the offset of every entry below 2^31 for 32-bit programs, until a billion have come',
+  (kernel, own) => {
+    kernel.tree.configure({ listsLinks: true });
+    kernel.event(1);
+    for (const name of ['one', 'two']) kernel.mknod(own, name, 0o010644);
+    const names = ['1', 'one', 'two', 'head', 'tail'];
+    const offsets = (): number[] => kernel.readdir(kernel.opendir(own)).map(({ off }) => off);
+    assert.is(offsets().length, names.length + 2);
+    assert.ok(offsets().every((off) => off < 2 ** 31));
+    assert.equal(kernel.names(own, 32), names);
+    const { queue } = kernel.tree.node(own as NodeId) as EventDirectory;
+    Object.defineProperty(queue.entries, 'nextPosition', { get: () => 2 ** 30 });
+    assert.is(offsets().filter((off) => off > 2 ** 31).length, 4);
+    assert.equal(kernel.names(own, 32), names);
   },
 );
 
