@@ -102,8 +102,8 @@ export class InotifyQueue {
    */
   onGetattr(directory: WatchedDirectory, tid: number): void {
     if (this.#onDue === null || tid === this.#notifierPid) return;
-    if (directory.watch === null) directory.queue.journal?.watchersChanged();
-    (directory.watch ?? directory.startWatch()).askedBy(tid);
+    const { journal, entries } = directory.queue;
+    if (directory.startWatch().askedBy(tid, entries.nextPosition)) journal?.watchersChanged();
   }
 
   /**

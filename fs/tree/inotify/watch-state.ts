@@ -104,8 +104,8 @@ export class WatchState {
   #askedMs = 0;
   #candidates: WatchCandidates | null = null;
   #raised = 0;
-  /** All events before this position have been announced, or need not be. */
-  announcedTo = 0;
+  /** All events before it have been announced, or need not be; -1 before the first asker. */
+  announcedTo = -1;
 
   /**
    * Not null if a thread that may watch the directory has asked for its attributes: then its events
@@ -130,12 +130,21 @@ export class WatchState {
     return this.#asker !== NO_THREAD;
   }
 
-  /** Notes that a thread asks for the directory's attributes. */
-  askedBy(tid: number): void {
+  /**
+   * Notes that a thread asks for the directory's attributes. If no other thread may watch, only the
+   * events from now on are to be announced: a later daemon must not announce earlier ones.
+   * @param next the position of the next event
+   * @returns whether `announcedTo` has changed
+   */
+  askedBy(tid: number, next: number): boolean {
     const isAgain = this.#asker === tid;
+    const isFirst = this.#asker === NO_THREAD && this.#candidates === null;
     this.noteAsker();
     this.#asker = tid;
     if (!isAgain) this.#askedMs = clock.monotonicMs();
+    if (!isFirst || this.announcedTo === next) return false;
+    this.announcedTo = next;
+    return true;
   }
 
   /** Notes that a thread sends a further request for the directory: it asked on the way to that. */

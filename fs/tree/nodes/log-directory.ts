@@ -6,6 +6,7 @@ import { MOUNT_USER } from './attributes.js';
 import { EventDirectory } from './event-directory.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import { type Attributes, FOREVER, FileType, type Node, type NodeId } from './node.js';
+import { fixedNameAt } from './fixed/fixed-names.js';
 import { METRICS, MetricsFile } from './fixed/metrics-file.js';
 import { StatusFile } from './fixed/text-file.js';
 import { HistoryRecord } from '../restore/history-record.js';
@@ -22,6 +23,9 @@ interface Reports {
   metrics(): string;
 }
 
+/** A fixed name that `log/` lacks: `.metrics` has its number, which each later daemon knows. */
+const UNUSED = '.since';
+
 /** The directory `log/`. It belongs to the daemon's user, and only the daemon changes it. */
 export class LogDirectory extends EventDirectory {
   readonly name = 'log';
@@ -32,9 +36,6 @@ export class LogDirectory extends EventDirectory {
   readonly mode = FileType.directory | (MOUNT_USER.uid === 0 ? 0o555 : 0o755);
   readonly uid = MOUNT_USER.uid;
   readonly gid = MOUNT_USER.gid;
-
-  /** The inode number of `.metrics`; 0 before the first lookup. */
-  #metricsIno = 0;
 
   constructor(
     context: TreeContext,
@@ -59,13 +60,15 @@ export class LogDirectory extends EventDirectory {
   }
 
   override inodeOf(name: string): number {
-    if (name !== METRICS) return super.inodeOf(name);
-    if (this.#metricsIno === 0) this.#metricsIno = this.context.newInode();
-    return this.#metricsIno;
+    return super.inodeOf(name === METRICS ? UNUSED : name);
+  }
+
+  override fixtureAt(offset: number): Node | undefined {
+    return fixedNameAt(offset) === UNUSED ? this.fixture(METRICS) : super.fixtureAt(offset);
   }
 
   protected override makeFixture(name: string): Node | undefined {
-    if (name === METRICS) return new MetricsFile(this.context.newNodeId(), this, name);
+    if (name === METRICS) return new MetricsFile(this.fixtureId(name), this, name);
     return name === '.status'
       ? new StatusFile(this.fixtureId(name), this, name)
       : super.makeFixture(name);

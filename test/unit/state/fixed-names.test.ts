@@ -23,8 +23,10 @@ fixed('is opened without another lookup, as long as its directory lives', () => 
   const nodes = ['.status', '.filter', '.since'].map(
     (name) => before.lookup(directory, name).nodeid,
   );
-  const logStatus = before.lookup(before.lookup(1, 'log').nodeid, '.status').nodeid;
-  const head = before.lookup(before.lookup(1, 'log').nodeid, '.status').nodeid - 5; // log/head
+  const log = before.lookup(1, 'log').nodeid;
+  const logStatus = before.lookup(log, '.status').nodeid;
+  const metrics = before.lookup(log, '.metrics').nodeid;
+  const head = logStatus - 5; // log/head
   before.tree.recorder!.commit();
   before.close();
 
@@ -33,6 +35,8 @@ fixed('is opened without another lookup, as long as its directory lives', () => 
   restoreTree(after.tree, new StateTable(layout));
   for (const node of nodes) assert.type(after.cat(node), 'string');
   assert.match(after.cat(logStatus), /^DAEMON=/);
+  assert.match(after.cat(metrics), /^# HELP /);
+  assert.is(after.lookup(log, '.metrics').nodeid, metrics);
   after.getattr(head); // also while the log is empty
   assert.is(after.lookup(directory, '.status').nodeid, nodes[0]);
   after.rmdir(`${process.pid}.a`);
