@@ -6,12 +6,12 @@
  */
 import type { Logger } from '../shared/log/logger.js';
 import { sayFarewell } from './farewell.js';
+import { KnownAbilities } from './echo.js';
 import { FleetMount } from './fleet-mount.js';
 import { Complaint } from './files/complaint.js';
 import { MetricsFile } from './files/metrics-file.js';
-import type { Codec } from './mqtt/messages.js';
 import { Link, type LinkEvents } from './mqtt/link.js';
-import type { ArrivedMessage } from './mqtt/messages.js';
+import type { ArrivedMessage, Codec } from './mqtt/messages.js';
 import { type BridgeOptions, machineId, randomId } from './options.js';
 import { Outgoing } from './outgoing.js';
 import { Presence } from './presence.js';
@@ -38,6 +38,7 @@ export class Bridge {
   readonly #unsaved: Complaint;
   readonly #metrics: MetricsFile | null;
   readonly #subscriptions: Subscriptions;
+  readonly #abilities: KnownAbilities;
   readonly #timer = new DueTimer(() => this.#tick());
   readonly #quiet = new QuietTimer(() => this.#sayAndSave());
   #isStopping = false;
@@ -54,6 +55,7 @@ export class Bridge {
   ) {
     const { host, keepAlive, broker, in: from, metrics } = options;
     this.#subscriptions = new Subscriptions(logger);
+    this.#abilities = new KnownAbilities(host, logger);
     this.#saved = new SavedFile(options.stateDirectory);
     this.#unsaved = new Complaint(logger);
     this.#metrics = metrics === undefined ? null : new MetricsFile(metrics, logger);
@@ -105,6 +107,8 @@ export class Bridge {
       drained: () => this.#drained(),
       beat: () => {
         this.#writeMetrics();
+        if (this.isOnline && this.#abilities.isForgetful)
+          this.outgoing.say(this.link.connection!, true);
         this.mount?.check();
         this.outgoing.checkMount().catch(this.failed);
       },
@@ -163,9 +167,11 @@ export class Bridge {
   #online(): void {
     this.#send();
     this.#writeMetrics();
+    this.#abilities.connected(this.link.connection!);
   }
 
-  #message({ topic: name, payload, retain, properties }: ArrivedMessage): void {
+  #message(arrived: ArrivedMessage): void {
+    const { topic: name, payload, retain, properties } = arrived;
     this.counted.messages++;
     const topic = parseTopic(name);
     const now = performance.now();
@@ -174,7 +180,8 @@ export class Bridge {
     else if (topic.kind === 'state') this.#takeState(topic.from, payload, retain, now);
     else if (topic.kind === 'ask') {
       if (topic.to === host) this.#takeAsk(topic.from, payload);
-    } else if (topic.kind === 'event' || topic.to === host) {
+    } else if (topic.kind === 'answer' && topic.from === host) this.#abilities.take(arrived);
+    else if (topic.kind === 'event' || topic.to === host) {
       const message = parseMessage(payload, properties?.userProperties);
       if (message === null) this.counted.malformed++;
       else this.fleet?.takeMessage(topic.from, message, now);
@@ -216,6 +223,7 @@ export class Bridge {
 
   #closed(reason: string): void {
     this.presence.disconnected(reason);
+    this.#abilities.disconnected();
     this.#subscriptions.clear();
     this.fleet?.disconnected(performance.now());
     this.#arm();

@@ -3,7 +3,8 @@ import { accessSync, constants, existsSync, mkdirSync, rmdirSync, statSync } fro
 import { dirname } from 'node:path';
 import type { Codec } from '../../../bridge/mqtt/messages.js';
 import type { BridgeOptions } from '../../../bridge/options.js';
-import { probeBroker } from '../../../bridge/probe-broker.js';
+import { NOT_RETAINED, NO_PROPERTIES } from '../../../bridge/echo.js';
+import { type Probed, probeBroker } from '../../../bridge/probe-broker.js';
 import { METRICS_HINTS } from '../../../bridge/files/metrics-file.js';
 import { SavedFile, stateRefusal } from '../../../bridge/files/saved.js';
 import { refuseSocket } from '../../../bridge/files/status-socket.js';
@@ -145,7 +146,8 @@ async function checkBroker(
   } catch (error) {
     return [failure(error)];
   }
-  const { connection, own, isConfined } = await probeBroker(codec, broker, host);
+  const probed = await probeBroker(codec, broker, host);
+  const { connection, own, isConfined } = probed;
   if (connection !== null) return [{ level: 'fail', what: `${broker.name}: ${connection}` }];
   const findings: Finding[] = [{ level: 'ok', what: `${broker.name}: it accepts this host` }];
   if (!broker.isTls)
@@ -155,7 +157,7 @@ async function checkBroker(
       mend: 'use mqtts://',
     });
   if (own !== null) return [...findings, { level: 'fail', what: `the topics of ${host}: ${own}` }];
-  findings.push({ level: 'ok', what: `the topics of ${host}: it can write and read them` });
+  findings.push(...checkAbilities(broker.name, host, probed));
   findings.push(
     isConfined
       ? { level: 'ok', what: 'the topics of other hosts: it can not write them' }
@@ -165,5 +167,27 @@ async function checkBroker(
           mend: 'add an ACL with: pattern write eventfs/1/%u/#',
         },
   );
+  return findings;
+}
+
+/** Returns what a broker does that accepts everything. */
+function checkAbilities(name: string, host: string, { abilities, hasWills }: Probed): Finding[] {
+  if (abilities === null)
+    return [
+      {
+        level: 'fail',
+        what: `the topics of ${host}: its messages to itself do not come back (let the host read them: docs/reference/fleet.md has the rules)`,
+      },
+    ];
+  const findings: Finding[] = [
+    { level: 'ok', what: `the topics of ${host}: it can write and read them` },
+  ];
+  if (!abilities.properties) findings.push({ level: 'fail', what: `${name}: ${NO_PROPERTIES}` });
+  if (!abilities.retained) findings.push({ level: 'warn', what: `${name}: ${NOT_RETAINED}` });
+  if (!hasWills)
+    findings.push({
+      level: 'fail',
+      what: `${name}: the will of ${host} does not come, so that its death stays unknown (let the host write its will)`,
+    });
   return findings;
 }
