@@ -282,7 +282,7 @@ export class Bridge {
   /**
    * Says that this host is gone, saves the state, and removes the directories.
    *
-   * @returns false if a mount's daemon does not answer: a thread of this process waits for it
+   * @returns false if a mount's daemon or the resolver does not answer: a thread waits for it
    */
   async stop(): Promise<boolean> {
     this.#isStopping = true;
@@ -291,6 +291,6 @@ export class Bridge {
     await sayFarewell(this.link, this.outgoing, () => this.isOnline);
     await this.#save();
     const closed = await Promise.all([this.outgoing.close(), this.mount?.close() ?? true]);
-    return closed.every((isClosed) => isClosed);
+    return closed.every((isClosed) => isClosed) && !this.options.broker.isResolving;
   }
 }

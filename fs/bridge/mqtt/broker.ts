@@ -2,6 +2,7 @@
 import { type Socket, connect as connectTcp } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { UsageError } from '../../shared/errors.js';
+import { ADDRESS_MS, Addresses, isAddress } from './addresses.js';
 import { readPassword, readTlsFiles } from './secrets.js';
 
 const PORTS: Readonly<Record<string, number>> = { 'mqtt:': 1883, 'mqtts:': 8883 };
@@ -24,6 +25,7 @@ export class Broker {
   readonly host: string;
   readonly port: number;
   readonly isTls: boolean;
+  readonly #addresses: Addresses;
 
   /** @throws UsageError if the options don't fit together */
   constructor(private readonly options: BrokerOptions) {
@@ -32,6 +34,7 @@ export class Broker {
     this.isTls = url.protocol === 'mqtts:';
     this.host = url.hostname.replace(/^\[|\]$/g, '');
     this.port = url.port === '' ? PORTS[url.protocol] : Number(url.port);
+    this.#addresses = new Addresses(this.host);
     if (!this.isTls && (ca ?? cert ?? key) !== undefined)
       throw new UsageError(`${broker}: certificates need TLS (use mqtts://)`);
     if ((cert === undefined) !== (key === undefined))
@@ -83,16 +86,27 @@ export class Broker {
    */
   open(): Socket {
     const { host, port } = this;
-    if (!this.isTls) return connectTcp({ host, port, noDelay: true });
-    return connectTls(this.#tls()).setNoDelay(true);
+    const { lookup } = this.#addresses;
+    const many = { autoSelectFamily: true, autoSelectFamilyAttemptTimeout: ADDRESS_MS };
+    const target = { host, port, noDelay: true, lookup, ...many };
+    if (!this.isTls) return connectTcp(target);
+    return connectTls({ ...target, ...this.#tls() }).setNoDelay(true);
+  }
+
+  /** Lets the next connection begin with another address of the name. */
+  skipAddress(): void {
+    this.#addresses.skip();
+  }
+
+  /** Whether the name's addresses are not known yet. */
+  get isResolving(): boolean {
+    return this.#addresses.isResolving;
   }
 
   #tls(): ConnectionOptions {
     return {
-      host: this.host,
-      port: this.port,
       minVersion: 'TLSv1.2',
-      ...(/^[\d.]+$|:/.test(this.host) ? {} : { servername: this.host }),
+      ...(isAddress(this.host) ? {} : { servername: this.host }),
       ...readTlsFiles(this.options),
     };
   }

@@ -10,7 +10,7 @@ import { breachOf } from './packets/breaches.js';
 import type { Broker } from './broker.js';
 import { type BrokerBounds, boundsOf } from './broker-bounds.js';
 import { connectPacket } from './packets/connect-packet.js';
-import { CLOSED_AT_ONCE, failureText } from './failures.js';
+import { CLOSED_AT_ONCE, failureText, lateText } from './failures.js';
 import { InFlight } from './in-flight.js';
 import type {
   ArrivedMessage,
@@ -35,7 +35,6 @@ const MOST_UNSENT = 4 * 1024 * 1024;
 const MOST_IN_FLIGHT = 32;
 /** How many packets may wait for their acknowledgements: their numbers have 16 bits. */
 const MOST_UNACKNOWLEDGED = 60_000;
-const NO_ANSWER = `no answer within ${CONNECT_TIMEOUT_MS / 1000} s (check the host and the port)`;
 const CLOSED = 'the broker has closed the connection';
 /** MQTT 5, 2.4: reason codes from here on are failures. */
 const FAILURES = 0x80;
@@ -87,7 +86,10 @@ export class Connection {
     const password = broker.password();
     this.#socket = broker.open();
     this.reading = new Reading(this.#socket, keepAliveMs);
-    this.#timer = setTimeout(() => this.#end(NO_ANSWER), CONNECT_TIMEOUT_MS);
+    this.#timer = setTimeout(
+      () => this.#end(lateText(CONNECT_TIMEOUT_MS / 1000, broker, this.#socket.connecting)),
+      CONNECT_TIMEOUT_MS,
+    );
     this.#packets = new PacketReader(
       codec,
       (packet) => this.#take(packet),

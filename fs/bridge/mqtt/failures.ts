@@ -54,6 +54,9 @@ const TLS_HINTS: readonly (readonly [RegExp, string])[] = [
   [/too (small|weak)/, 'renew the certificate of the broker, with a larger key and SHA-256'],
 ];
 
+/** The codes for an address of a kind that this host has no network for. */
+const ROUTELESS: ReadonlySet<string | undefined> = new Set(['ENETUNREACH', 'EADDRNOTAVAIL']);
+
 /** An error of a socket, with the members that Node and OpenSSL add. */
 interface SocketError extends Error {
   readonly code?: string;
@@ -72,7 +75,11 @@ interface SocketError extends Error {
 export function failureText(error: Error, hasAuthority = false): string {
   const { errors, code = '', reason = '' } = error as SocketError;
   // A name with several addresses: the error itself has no text.
-  if (errors !== undefined && errors.length > 0) return failureText(errors[0], hasAuthority);
+  if (errors !== undefined && errors.length > 0)
+    return failureText(
+      errors.find(({ code: own }) => !ROUTELESS.has(own)) ?? errors[0],
+      hasAuthority,
+    );
   if (reason === 'wrong version number' || reason === 'packet length too long')
     return 'the broker does not speak TLS on this port (use the port of its TLS listener, or mqtt://)';
   const hint = TLS_HINTS.find(([words]) => words.test(reason || error.message))?.[1];
@@ -99,6 +106,30 @@ function authorityHint(code: string, hasAuthority: boolean): string | undefined 
 
 /** Why a broker ends a connection that it has not accepted. */
 export const CLOSED_AT_ONCE = withHint('the broker has closed the connection', REFUSED);
+
+/**
+ * Returns why a broker has not accepted a connection in time.
+ *
+ * @param seconds the time
+ * @param isConnecting whether TCP has no connection yet
+ */
+export function lateText(
+  seconds: number,
+  { host, isResolving }: { readonly host: string; readonly isResolving: boolean },
+  isConnecting: boolean,
+): string {
+  if (isResolving)
+    return withHint(`no address of ${host} within ${seconds} s`, 'check DNS: /etc/resolv.conf');
+  if (isConnecting)
+    return withHint(
+      `no answer within ${seconds} s`,
+      'check the host and the port, and that no firewall drops the packets',
+    );
+  return withHint(
+    `no word of MQTT within ${seconds} s of a connection`,
+    'check that the broker runs there, and that the network does not drop large packets',
+  );
+}
 
 function withHint(text: string, hint: string | undefined): string {
   return hint === undefined ? text : `${text} (${hint})`;

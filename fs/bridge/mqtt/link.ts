@@ -103,6 +103,7 @@ export class Link {
     const reason = this.#slowReason ?? why;
     this.#slowReason = null;
     if (this.#isClosed) return;
+    if (!wasOpen) this.broker.skipAddress();
     if (wasOpen && performance.now() - this.#openedMs >= SUCCESS_MS) this.#failures = 0;
     const ms = this.#pauseMs ?? backoffMs(this.#failures);
     this.#pauseMs = null;

@@ -62,14 +62,20 @@ export class ScriptedBroker {
     server.on('connection', (socket: Socket) => this.#serve(socket));
   }
 
-  static async start(traits: BrokerTraits = {}): Promise<ScriptedBroker> {
-    const server = createServer({ noDelay: true }).listen(0, '127.0.0.1');
+  /** @param address where it listens; @param port any by default */
+  static async start(
+    traits: BrokerTraits = {},
+    address = '127.0.0.1',
+    port = 0,
+  ): Promise<ScriptedBroker> {
+    const server = createServer({ noDelay: true }).listen(port, address);
     await once(server, 'listening');
     return new ScriptedBroker(traits, server);
   }
 
   get url(): string {
-    return `mqtt://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+    const { address, port } = this.server.address() as AddressInfo;
+    return `mqtt://${address}:${port}`;
   }
 
   /** Ends it. Its clients' connections end without wills. */

@@ -27,6 +27,15 @@ failures(
   },
 );
 
+failures('is that of an address which this host has a network for', () => {
+  const codes = { ENETUNREACH: -101, EADDRNOTAVAIL: -99, ECONNREFUSED: -111 };
+  const errors = Object.entries(codes).map(([code, errno]) =>
+    errorOf(code, { code, errno, syscall: 'connect' }),
+  );
+  assert.match(failureText(new AggregateError(errors)), /^Connection refused \(start the broker/);
+  assert.match(failureText(new AggregateError(errors.slice(0, 2))), /^Network is unreachable/);
+});
+
 failures('of TLS is reported in one line that names the option to change', () => {
   const cases: readonly (readonly [Error, RegExp])[] = [
     [

@@ -27,7 +27,10 @@ export async function bridge(given: BridgeArguments): Promise<void> {
   if (given.status === true)
     return (await import('./status.js')).bridgeStatus(stateDirectory(given));
   const checked = bridgeOptions(given);
-  if (given.check === true) return (await import('./check.js')).checkBridge(checked, loadCodec);
+  if (given.check === true) {
+    await (await import('./check.js')).checkBridge(checked, loadCodec);
+    return checked.broker.isResolving ? exitNow(Number(process.exitCode ?? 0)) : undefined;
+  }
   checked.broker.check();
   const options = await withMounts(checked);
   if (options.out !== undefined)
@@ -36,7 +39,7 @@ export async function bridge(given: BridgeArguments): Promise<void> {
   const { error, isEnded } = await runUntilStopped(options, codec, log, given.readyFd);
   log.close();
   if (error !== null) process.exitCode = explain(error, 'bridge', (text) => log.error(text));
-  // Node's own exit would wait for the thread that waits for the daemon of a mount.
+  // Node's own exit would wait for the thread that waits for a mount's daemon, or for the resolver.
   if (!isEnded) exitNow(Number(process.exitCode ?? 0));
 }
 
@@ -45,7 +48,7 @@ export async function bridge(given: BridgeArguments): Promise<void> {
  *
  * @param readyFd the descriptor that gets a newline once it runs
  * @returns the error of a mount that has ended, null after a signal; and whether no thread of this
- *   process waits for a daemon that hangs
+ *   process waits for a daemon or a resolver that hangs
  * @throws UserError if a mount, the state directory or the descriptor refuses
  */
 async function runUntilStopped(
