@@ -103,6 +103,7 @@ const ATTACKS: readonly Attack[] = [
   { name: 'readers', does: 'has thousands of blocked readers that each event wakes' },
   { name: 'pollers', does: 'has thousands of threads in poll(2)' },
   { name: 'epolls', does: 'has a stream in thousands of epoll sets' },
+  { name: 'epoll-streams', does: 'has many streams in hundreds of epoll sets each' },
   { name: 'poll-streams', does: 'polls as many streams as its quota allows' },
   { name: 'links', does: 'links one event as often as its quota allows, and its owner dies' },
   { name: 'link-write', does: 'writes to an event with as many links as its quota allows' },

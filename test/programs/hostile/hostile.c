@@ -40,6 +40,7 @@ static const struct attack {
     {"readers", readers},
     {"pollers", pollers},
     {"epolls", epolls},
+    {"epoll-streams", epoll_streams},
     {"poll-streams", poll_streams},
     {"links", links},
     {"link-write", link_and_write},

@@ -148,6 +148,35 @@ static void epoll_one(long n) {
 
 static void epolls(void) { fork_each(4, epoll_one); }
 
+/*
+ * Adds many streams to hundreds of epoll sets each. The wake-up of one file takes less than a
+ * millisecond, and all together take many.
+ */
+static void epoll_many(long n) {
+  static int fds[64];
+  char path[PATH_MAX], record[65536];
+  const int streams = sizeof fds / sizeof *fds;
+  for (int i = 0; i < streams; i++) {
+    fds[i] = open(format(path, "%s/match/N!=%ld", mount_path, n), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fds[i] < 0) die("%s: %m", path);
+  }
+  struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+  for (int sets = 0; sets < 700; sets++) {
+    int set = (int)count(epoll_create1(EPOLL_CLOEXEC));
+    for (int i = 0; i < streams; i++) count(epoll_ctl(set, EPOLL_CTL_ADD, fds[i], &event));
+  }
+  begun();
+  for (;; sleep_ns(5 * NS_PER_MS)) {
+    for (int i = 0; i < streams; i++) {
+      count(read(fds[i], record, sizeof record));
+      struct pollfd one = {.fd = fds[i], .events = POLLIN};
+      count(poll(&one, 1, 0));
+    }
+  }
+}
+
+static void epoll_streams(void) { fork_each(4, epoll_many); }
+
 /* Opens as many streams as the quota allows, and polls each. */
 static void poll_streams(void) {
   char path[PATH_MAX];
