@@ -16,11 +16,16 @@ import {
 import type { Tree } from '../../tree/tree.js';
 import { NO_EVENT_YET } from '../common/calls.js';
 import { attributesOf, ownerOf } from './attributes.js';
+import { HiddenFiles } from './paths/hidden-files.js';
 
 /** Serves the operations of libfuse on open files. */
 export class OpenFiles {
+  /** Files that were unlinked while they were open. */
+  readonly hidden = new HiddenFiles();
   /** The flags of open(2), by handle. */
   readonly #flags: number[] = [];
+  /** The file of each handle: at its close, the tree names none of a directory that has ended. */
+  readonly #nodes: (Node | undefined)[] = [];
 
   constructor(private readonly tree: Tree) {}
 
@@ -42,6 +47,7 @@ export class OpenFiles {
     }
     const fh = this.tree.enter(handle, account, heap);
     this.#flags[fh] = flags;
+    this.#nodes[fh] = handle.node;
     return fh;
   }
 
@@ -87,7 +93,10 @@ export class OpenFiles {
 
   /** close(2) of the last descriptor. */
   release(fh: number): void {
+    const node = this.#nodes[fh];
+    this.#nodes[fh] = undefined;
     this.tree.leave(fh as FileHandle);
+    if (node !== undefined) this.hidden.closed(node);
   }
 
   #handle(fh: number): Handle {

@@ -8,16 +8,17 @@
  */
 import { Errno, FsError } from '../../shared/errors.js';
 import type { Timestamp } from '../../shared/timestamp.js';
-import type { AttributeChanges, Attributes, FileHandle, Node } from '../../tree/nodes/node.js';
+import type { AttributeChanges, Attributes, FileHandle } from '../../tree/nodes/node.js';
 import { PublishFile } from '../../tree/nodes/publish-file.js';
 import { RootDirectory } from '../../tree/nodes/root-directory.js';
 import type { Tree } from '../../tree/tree.js';
 import { NAME_MAX, STATFS_BLOCK_BYTES, refuseTarget, setXattr } from '../common/calls.js';
 import { O_RDWR } from '../../shared/open-flags.js';
 import { attributesOf, ownerOf, writerOf } from './attributes.js';
+import { type HiddenFiles, isHiddenName } from './paths/hidden-files.js';
 import { callerOf } from './lock-waits.js';
 import type { OpenFiles } from './open-files.js';
-import { Paths } from './paths.js';
+import { Paths } from './paths/paths.js';
 import { toBytes, toUtf8 } from './values.js';
 import type { Listing } from '../../tree/nodes/directory.js';
 
@@ -25,16 +26,11 @@ import type { Listing } from '../../tree/nodes/directory.js';
 const UNCHANGED = 0xffffffff;
 /** The most blocks that statfs(2) can report: fuse-native has 32 bits for them. */
 const MOST_BLOCKS = 0xffffffff;
-/** The name that libfuse gives to a file that is unlinked while it is open. */
-const HIDDEN_NAME = /^\.fuse_hidden[0-9a-f]{16}$/;
 
 /** Serves the operations of libfuse on paths. */
 export class PathCalls {
   readonly paths: Paths;
-  /**
-   * Files that were unlinked while they were open, by their hidden path, which only libfuse knows.
-   */
-  readonly #hidden = new Map<string, Node>();
+  readonly #hidden: HiddenFiles;
 
   /** @param files opens files */
   constructor(
@@ -42,6 +38,7 @@ export class PathCalls {
     private readonly files: OpenFiles,
   ) {
     this.paths = new Paths(tree);
+    this.#hidden = files.hidden;
   }
 
   /** Every path walk, stat(2) and fstat(2). Throws ENOENT, ENOTDIR, ENAMETOOLONG. */
@@ -58,7 +55,7 @@ export class PathCalls {
    * @returns the fields of struct statvfs in order, up to the longest name (f_namemax)
    */
   statfs(path: string): readonly number[] {
-    if (!this.#hidden.has(path)) this.paths.node(path);
+    if (this.#hidden.get(path) === undefined) this.paths.node(path);
     const { bytes, freeBytes, events, freeEvents } = this.tree.ledger.budget(0, 0);
     const [blocks, free] = [bytes, freeBytes].map((size) =>
       Math.min(MOST_BLOCKS, Math.floor(size / STATFS_BLOCK_BYTES)),
@@ -141,11 +138,11 @@ export class PathCalls {
   rename(path: string, newPath: string): void {
     const from = this.paths.place(path);
     const to = this.paths.place(newPath);
-    if (!HIDDEN_NAME.test(to.name))
+    if (!isHiddenName(to.name))
       return from.directory.rename(from.name, to.directory, to.name, false);
     const node = this.paths.node(path);
     from.directory.unlink(from.name);
-    this.#hidden.set(newPath, node);
+    this.#hidden.add(newPath, node);
   }
 
   /** unlink(2); also the last close(2) of a file with a hidden name. Throws ENOENT, EPERM. */

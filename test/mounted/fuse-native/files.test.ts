@@ -106,6 +106,31 @@ native('writes, appends and truncates', async () => {
   assert.is((await shell.run(`head -c 70000 /dev/zero > ${path}`)).code, 1, 'EFBIG');
 });
 
+native('answers for no unlinked file of a dead owner that is still open', async () => {
+  const calls = [
+    'fstat(f)',
+    'fchmod(f, 0o600)',
+    'fstatvfs(f)',
+    'truncate(f, 1)',
+    'utime(f, (1, 1))',
+  ];
+  const line = `
+import os, subprocess, sys
+owner = subprocess.Popen(['sleep', '1000'])
+path = sys.argv[1] + '/' + str(owner.pid)
+os.mkdir(path)
+f = os.open(path + '/made', os.O_RDWR | os.O_CREAT)
+os.unlink(path + '/made')
+os.fstat(f)
+owner.kill()
+owner.wait()
+for call in sys.argv[2:]:
+    try: print('answered', call, eval('os.' + call))
+    except OSError as error: print(error.errno in (2, 116))`;
+  const answers = await python(line, daemon.path, ...calls);
+  assert.equal(answers.split('\n'), ['True', 'True', 'True', 'True', 'True']);
+});
+
 native('returns attributes of 300 bytes, where fuse-native itself has room for 128', async () => {
   const path = await directory('0700');
   const filter = `SUBSYSTEM==${'x'.repeat(300)}`;

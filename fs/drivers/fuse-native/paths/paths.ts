@@ -1,10 +1,10 @@
 /** Walks the tree by path, because libfuse's high-level interface has no node ids. */
-import { Errno, FsError, NOT_FOUND } from '../../shared/errors.js';
-import type { Node } from '../../tree/nodes/node.js';
-import type { Tree } from '../../tree/tree.js';
-import { NOT_DIRECTORY, refuseLong, refuseTaken } from '../common/calls.js';
-import { toBytes } from './values.js';
-import { Directory } from '../../tree/nodes/directory.js';
+import { Errno, FsError, NOT_FOUND } from '../../../shared/errors.js';
+import type { Node } from '../../../tree/nodes/node.js';
+import type { Tree } from '../../../tree/tree.js';
+import { NOT_DIRECTORY, refuseLong, refuseTaken } from '../../common/calls.js';
+import { toBytes } from '../values.js';
+import { Directory } from '../../../tree/nodes/directory.js';
 
 /** A name in a directory: the directory's node, and the name's bytes as characters. */
 interface Place {
