@@ -33,6 +33,11 @@ export class HandleTable {
     return handle;
   }
 
+  /** Returns whether the number is that of an open file whose directory has ended. */
+  hasEnded(fh: FileHandle): boolean {
+    return this.#handles[fh]?.node.lifetime.over === true;
+  }
+
   /**
    * Enters an open file.
    * @param account the account that `chargeOpen` has charged

@@ -53,6 +53,11 @@ export abstract class KnownObjects {
     return node;
   }
 
+  /** Returns whether `node` refuses the id. */
+  hasEnded(id: NodeId): boolean {
+    return (this.#nodes.get(id) ?? this.#fixture(id))?.lifetime.over ?? true;
+  }
+
   /**
    * Finds a fixed name that the kernel knows from the last daemon: its node id follows from that of
    * its directory. The kernel repeats an open(2) that fails by ESTALE only once, and the daemon may

@@ -15,6 +15,7 @@ import { ParkedReads } from './parked-reads.js';
 import { PollWakes } from './poll-wakes.js';
 import { ReadAges } from './hand-over/read-ages.js';
 import type { Recovery } from './hand-over/recovery.js';
+import { isStale } from './hand-over/stale-answers.js';
 import { ReadExpiry } from './read-expiry.js';
 import { ReplySink } from './reply-sink.js';
 import { Transactions } from './transactions.js';
@@ -63,7 +64,11 @@ export class BlockingReads implements Reads, ReplyPort {
     notifyPoll: (handle: Handle) => void,
   ) {
     const { recorder } = tree;
-    this.transactions = recorder && new Transactions(recorder, request, reply, control, recovery);
+    this.transactions =
+      recorder &&
+      new Transactions(recorder, request, reply, control, recovery, (words) =>
+        isStale(tree, words),
+      );
     if (!recovery.isOver) recovery.whenOver(() => this.#recovered());
     this.parked = new ParkedReads(MOST_PARKED, tree.ledger);
     this.#sink = new ReplySink(reply, tree.bus.log.memory, control);

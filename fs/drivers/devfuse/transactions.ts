@@ -56,6 +56,7 @@ export class Transactions {
    * @param reply the memory of replies
    * @param control memory that the channel shares: it carries the slice of a reply
    * @param recovery the replies of the last daemon
+   * @param isStale tells of a request whether its recorded reply must not be sent any more
    */
   constructor(
     private readonly recorder: Recorder,
@@ -63,6 +64,7 @@ export class Transactions {
     private readonly reply: Uint8Array,
     private readonly control: Uint32Array,
     private readonly recovery: Recovery,
+    private readonly isStale: (request: Uint32Array) => boolean,
   ) {
     this.#request = new Uint32Array(request.buffer, request.byteOffset, request.length >>> 2);
     this.#reply = new Int32Array(reply.buffer, reply.byteOffset, reply.length >>> 2);
@@ -103,7 +105,8 @@ export class Transactions {
       return 0;
     }
     const recorded = this.recovery.reply(uniqueOf(words[UNIQUE], words[UNIQUE + 1]));
-    if (recorded !== undefined) return session.repeat(length, recorded.error, recorded.bytes);
+    if (recorded !== undefined && !this.isStale(words))
+      return session.repeat(length, recorded.error, recorded.bytes);
     return isOfFormerNotifier(words[OPCODE], words[PID])
       ? session.repeat(length, -Errno.EINTR, NO_BYTES)
       : 0;

@@ -67,6 +67,7 @@ state('a reply is for requests whose numbers are far apart, too', () => {
     reply,
     control,
     new Recovery(),
+    () => false,
   );
   const numbers = [10, 12, 8, 2 ** 40, 10 + 2 ** 31, 10 + 2 ** 31 - 2];
   const uniques = new Uint32Array(2 * numbers.length);
