@@ -222,7 +222,7 @@ enum found {
 bool is_time_up(const struct notifier *n);
 /* Reads the descriptors of a process or thread, from `*place` on, 0 at first. */
 enum found read_descriptors(struct notifier *n, int tid, long *place);
-/* Reads one descriptor. Returns NONE if it is no inotify descriptor, or not any more. */
+/* Reads one descriptor. Returns NONE if it has no watches, or is gone. */
 enum found read_descriptor(struct notifier *n, int tid, int fd);
 /* Reads a thread's state and start (proc_pid_stat(5)). Returns false if it has ended. */
 bool read_state(int tid, char *state, uint64_t *start_ms);

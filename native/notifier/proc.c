@@ -1,8 +1,11 @@
 /*
- * Reads one process in /proc. Every inotify descriptor shows its watches in /proc/<pid>/fdinfo/<fd>
- * (proc(5)), one in each line:
+ * Reads one process in /proc. Every descriptor of inotify(7) and fanotify(7) shows its watches in
+ * /proc/<pid>/fdinfo/<fd> (proc(5)), one in each line:
  *
  *   inotify wd:1 ino:2a sdev:2d mask:100 ...
+ *   fanotify ino:2a sdev:2d mflags:0 mask:40000100 ...
+ *
+ * The marks of fanotify for whole mounts have no inode, and need file ids, which the mount has not.
  *
  * The kernel makes all of that text in the first read(2): seconds of work for a million watches,
  * which nothing interrupts. So only the scanning thread does this.
@@ -58,7 +61,7 @@ static void mark_watched(struct notifier *n) {
 
 static void read_line(struct notifier *n, const char *line) {
   struct watched *watched = &n->scanner.watched;
-  if (strncmp(line, "inotify ", 8) != 0) return;
+  if (strncmp(line, "inotify ", 8) != 0 && strncmp(line, "fanotify ", 9) != 0) return;
   const char *ino = strstr(line, " ino:"), *sdev = strstr(line, " sdev:");
   if (!ino || !sdev || strtoull(sdev + 6, NULL, 16) != n->device) return;
   if (watched->count == MARKED_AT_ONCE) mark_watched(n);
@@ -95,9 +98,11 @@ static enum found read_watches(struct notifier *n, int tid, int fd) {
 
 /* ---- the descriptors of a process */
 
-static bool is_inotify(const char *target, ssize_t length) {
-  static const char name[] = "anon_inode:inotify";
-  return length == sizeof name - 1 && memcmp(target, name, sizeof name - 1) == 0;
+/* Returns whether a descriptor has watches, by the target of its link in /proc/<pid>/fd. */
+static bool has_watches(const char *target, ssize_t length) {
+  static const char inotify[] = "anon_inode:inotify", fanotify[] = "anon_inode:[fanotify]";
+  return (length == sizeof inotify - 1 && memcmp(target, inotify, sizeof inotify - 1) == 0) ||
+         (length == sizeof fanotify - 1 && memcmp(target, fanotify, sizeof fanotify - 1) == 0);
 }
 
 enum found read_descriptor(struct notifier *n, int tid, int fd) {
@@ -105,7 +110,7 @@ enum found read_descriptor(struct notifier *n, int tid, int fd) {
   snprintf(path, sizeof path, "/proc/%d/fd/%d", tid, fd);
   ssize_t length = readlink(path, target, sizeof target);
   if (length < 0) return found_by_errno();
-  return is_inotify(target, length) ? read_watches(n, tid, fd) : NONE;
+  return has_watches(target, length) ? read_watches(n, tid, fd) : NONE;
 }
 
 /* Reads the next piece of a listing. Returns its size in bytes; 0 at the end; -1 with errno. */
@@ -126,7 +131,7 @@ static enum found read_piece(struct notifier *n, int tid, int descriptors, const
     if (entry->name[0] == '.') continue;
     found = SOME;
     ssize_t length = readlinkat(descriptors, entry->name, target, sizeof target);
-    bool is_relevant = is_inotify(target, length);
+    bool is_relevant = has_watches(target, length);
     if (is_relevant && read_watches(n, tid, atoi(entry->name)) == FAILED) return FAILED;
     if (is_time_up(n)) return DEFERRED;
   }

@@ -16,10 +16,12 @@ import {
 import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventText, publish, publishNumbered, statusOf } from '../../support/clients/clients.js';
-import { mountPoint, removeMountPoint, run, until } from '../../support/mount/daemon.js';
+import { Shell, mountPoint, removeMountPoint, run, until } from '../../support/mount/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
 import { AS_NOBODY } from '../../support/mount/other-user.js';
 import { type How, Watcher, helperOf } from '../../support/clients/watcher.js';
+import { compiled } from '../../support/clients/compiled.js';
+import { skip } from '../../support/runner/suite.js';
 import { batches, listed } from './common.js';
 
 const watched = mounted('a watched directory');
@@ -41,6 +43,25 @@ watched('raises IN_CREATE for each of 1,000 events, however it is watched', asyn
     assert.equal(await watcher.creates(1000), await listed(path), how);
     await watcher.end();
     await shell.run(`rm -r ${path}`);
+  }
+});
+
+watched('raises FAN_CREATE and the end of the directory for marks of fanotify, too', async () => {
+  const owner = new Shell();
+  const own = `${daemon.path}/${owner.pid}`;
+  await owner.run(`mkdir ${own}`);
+  for (const path of [own, `${daemon.path}/log`]) {
+    const watcher = new Watcher([compiled('fanotify-watcher'), path]);
+    const said = await watcher.says(/^(ready|refused.*)$/m);
+    if (said[0] !== 'ready') skip(`${said[0]} (file ids need Linux 6.8)`);
+    publishNumbered(daemon.path, 100);
+    const newest = (await listed(path)).slice(-100);
+    assert.equal(await watcher.creates(100), newest);
+    if (path === own) {
+      await owner.kill();
+      await watcher.says(/^DELETE_SELF$/m);
+    }
+    await watcher.end();
   }
 });
 
