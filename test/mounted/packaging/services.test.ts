@@ -34,6 +34,7 @@ const SHELL_FILES = ['eventfs', 'eventfs-bridge'].flatMap((name) => [
   `openrc/${name}`,
   `runit/${name}/run`,
   `runit/${name}/check`,
+  `runit/${name}/finish`,
   `s6/${name}/run`,
   `s6/${name}/finish`,
 ]);
@@ -70,6 +71,21 @@ services('for systemd confines the daemon as far as the manual says', async () =
   const rating = /exposure level for eventfs\.service: (\d+\.\d)/.exec(out)?.[1];
   const guide = readFileSync(join(PROJECT, 'docs/guide.md'), 'utf8');
   assert.is(rating, /exposure level for eventfs\.service: (\d+\.\d)/.exec(guide)?.[1]);
+});
+
+services('of a user makes its directory, and does not wait for the mount of a death', async () => {
+  const unit = readFileSync(service('systemd/user/eventfs.service'), 'utf8');
+  const home = scratch();
+  const events = join(home, 'events');
+  const command = /^ExecStartPre=\/bin\/sh -c '(.*)'$/m.exec(unit)![1].replaceAll('%h', home);
+  const prepared = { out: '', err: '', code: 0 };
+  assert.equal(await run(['sh', '-c', command]), prepared);
+  const daemon = await startDaemon(['--source', 'none'], events);
+  daemon.process.kill('SIGSTOP');
+  assert.equal(await run(['sh', '-c', command], { timeoutMs: 10_000 }), prepared);
+  await daemon.kill();
+  assert.equal(await run(['sh', '-c', command]), prepared);
+  await run(['umount', '-l', events]);
 });
 
 /** Waits until s6-supervise has started a service, and the service is ready. */
