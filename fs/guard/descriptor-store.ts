@@ -54,6 +54,11 @@ export abstract class DescriptorStore implements Holder {
    */
   protected abstract forget(name: string): void;
 
+  /** How many descriptors the service keeps, with the one that it is asked to store. */
+  protected get kept(): number {
+    return this.#descriptors.count;
+  }
+
   get takesOver(): boolean {
     return this.#takesOver;
   }

@@ -41,6 +41,11 @@ export class Descriptors {
     return this.#kept.delete(name);
   }
 
+  /** How many copies the holder has. */
+  get count(): number {
+    return this.#kept.size;
+  }
+
   /** The names of all copies that the holder has. */
   get names(): readonly string[] {
     return [...this.#kept];

@@ -6,39 +6,99 @@
  * socket whose peer has gone. No FileDescriptorStorePreserve=yes: a mount of a service that was
  * stopped would hang.
  */
-import { fstatSync, statSync } from 'node:fs';
-import { sendDatagram } from '#native';
+import { closeSync, fstatSync, statSync, writeSync } from 'node:fs';
+import { ReadableWatch, sendDatagram, socketPair } from '#native';
 import { UsageError, UserError, isSystemError } from '../shared/errors.js';
+import { inTime } from '../shared/in-time.js';
 import type { Logger } from '../shared/log/logger.js';
 import { DescriptorStore } from './descriptor-store.js';
 
 const FIRST_PASSED = 3;
 const AS_SERVICE = 'run it as a service with Type=notify';
 
+const NO_ROOM = 'set FileDescriptorStoreMax=64 and Type=notify in its unit';
+const STORE = 'FDSTORE=1\nFDPOLL=0\n';
+/** The name of a descriptor that systemd has for a moment. */
+const PROBE = 'probe';
+/** As in sd_notify_barrier(3). */
+const MOST_BARRIER_MS = 5000;
+
 /** The store of the service that this process is. */
 export class SystemdStore extends DescriptorStore {
   readonly #socket: string;
+  /** How many descriptors the store has room for, if systemd says so (254 and newer). */
+  readonly #room: number;
+  #isKnownFull = false;
 
   /**
+   * Finds the store, and makes sure that it keeps descriptors: systemd drops those that it has no
+   * room for, and tells only its journal. The descriptors of the last daemon show that it does.
+   *
    * @param logger gets what systemd refuses later
    * @throws UsageError if this is no service of systemd, UserError if it has no store
    */
-  constructor(logger: Logger, environment: NodeJS.ProcessEnv = process.env) {
+  static async open(logger: Logger, environment = process.env): Promise<SystemdStore> {
+    const store = new SystemdStore(logger, environment);
+    if (!store.takesOver && !(await store.#hasRoom()))
+      throw new UserError(`--fd-holder systemd: the service has no store (${NO_ROOM})`);
+    return store;
+  }
+
+  private constructor(logger: Logger, environment: NodeJS.ProcessEnv) {
     const { NOTIFY_SOCKET: socket = '', FDSTORE: room } = environment;
     if (socket === '')
       throw new UsageError(`--fd-holder systemd: $NOTIFY_SOCKET is not set (${AS_SERVICE})`);
-    if (room === '0')
-      throw new UserError(
-        '--fd-holder systemd: the service has no store (set FileDescriptorStoreMax=64)',
-      );
     if (!isSocket(socket))
       throw new UsageError(`${nameOf(socket)}: there is no such socket (${AS_SERVICE})`);
     super('systemd', logger, passed(environment));
     this.#socket = socket;
+    this.#room = room === undefined ? Infinity : Number(room);
   }
 
   protected store(name: string, fd: number): void {
-    this.#notify(`FDSTORE=1\nFDPOLL=0\nFDNAME=${name}`, fd);
+    if (this.kept <= this.#room) this.#notify(`${STORE}FDNAME=${name}`, fd);
+    else if (!this.#isKnownFull) {
+      this.#isKnownFull = true;
+      throw new UserError(
+        `--fd-holder systemd: the store has room for ${this.#room} descriptors only ` +
+          '(raise FileDescriptorStoreMax= in its unit)',
+      );
+    }
+  }
+
+  /** Has systemd store a socket, and looks whether the other end is still connected then. */
+  async #hasRoom(): Promise<boolean> {
+    const [own, other] = socketPair();
+    try {
+      this.#notify(`${STORE}FDNAME=${PROBE}`, other);
+      closeSync(other);
+      await this.#barrier();
+      writeSync(own, '\n');
+      this.forget(PROBE);
+      return true;
+    } catch (error) {
+      if (isSystemError(error, 'EPIPE')) return false;
+      throw error;
+    } finally {
+      closeSync(own);
+    }
+  }
+
+  /** Waits until systemd has read all earlier messages: it closes the descriptor of this one. */
+  async #barrier(): Promise<void> {
+    const [own, other] = socketPair();
+    this.#notify('BARRIER=1', other);
+    closeSync(other);
+    let watch: ReadableWatch | undefined;
+    const closed = new Promise<void>((done) => (watch = new ReadableWatch(own, done)));
+    try {
+      await inTime(closed, MOST_BARRIER_MS, () => {
+        throw new UserError(`${nameOf(this.#socket)}: systemd does not answer (${AS_SERVICE})`);
+      });
+    } finally {
+      watch?.close();
+      closeSync(own);
+    }
   }
 
   protected forget(name: string): void {

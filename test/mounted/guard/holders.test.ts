@@ -116,9 +116,12 @@ systemd('must be there and have room', async () => {
       /\$NOTIFY_SOCKET=\/run\/no-systemd: there is no such socket/,
     );
   }
-  const service = new Service(0, ['--fd-holder', 'systemd', path]);
-  await service.says('ended 1');
-  assert.match(service.text, /the service has no store \(set FileDescriptorStoreMax=64\)/);
+  const none = new Service(0, ['--fd-holder', 'systemd', path]);
+  await none.says('ended 1');
+  assert.match(none.text, /the service has no store \(set FileDescriptorStoreMax=64/);
+  const small = new Service(2, ['--fd-holder', 'systemd', path]);
+  await small.says('ended 1');
+  assert.match(small.text, /the store has room for 2 descriptors only \(raise FileDesc/);
 });
 
 s6('keeps the mount while the daemon is started again', async () => {

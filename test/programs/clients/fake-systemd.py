@@ -34,7 +34,11 @@ def start():
     for number, fd in enumerate(copies, 3):
         os.dup2(fd, number)
     os.closerange(3 + len(store), 1024)
-    env = {**os.environ, "NOTIFY_SOCKET": path, "FDSTORE": str(room)}
+    env = {**os.environ, "NOTIFY_SOCKET": path}
+    env.pop("FDSTORE", None)
+    # Without a store, or before its version 254, systemd does not set it.
+    if room > 0 and os.environ.get("SYSTEMD_VERSION") != "252":
+        env["FDSTORE"] = str(room)
     if store:
         env["LISTEN_PID"] = str(os.getpid())
         env["LISTEN_FDS"] = str(len(store))
@@ -50,7 +54,9 @@ def on_message():
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             fds.frombytes(data[:4])
     name = fields.get("FDNAME", "stored")
-    if fields.get("FDSTORE") == "1":
+    if fields == {"BARRIER": "1"}:
+        os.close(fds[0])
+    elif fields.get("FDSTORE") == "1":
         assert fields.get("FDPOLL") == "0", fields
         if len(store) < room:
             store.append([name, fds[0]])

@@ -108,7 +108,7 @@ function mappedOf(holder: Holder): MappedState | undefined {
 
 async function connect(fdHolder: string, path: string, logger: Logger): Promise<DescriptorStore> {
   if (fdHolder === 'systemd')
-    return new (await import('../../../guard/systemd-store.js')).SystemdStore(logger);
+    return (await import('../../../guard/systemd-store.js')).SystemdStore.open(logger);
   const { S6Fdholder } = await import('../../../guard/s6-fdholder.js');
   return new S6Fdholder(fdHolder.slice('s6:'.length), path, logger);
 }
