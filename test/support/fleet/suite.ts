@@ -13,13 +13,17 @@ export let local: Daemon;
 /** The mount that has the events of other hosts. */
 export let fleet: Daemon;
 
-/** Makes a suite that starts them, and ends them after its tests. */
-export function fleetSuite(name: string): Suite {
+/**
+ * Makes a suite that starts them, and ends them after its tests.
+ *
+ * @param options of the fleet's mount
+ */
+export function fleetSuite(name: string, options: readonly string[] = []): Suite {
   const tests = suite(name);
   tests.before(async () => {
     broker = await startBroker();
     web = await startHost('web');
-    [local, fleet] = await Promise.all([startDaemon(), startDaemon(['--fleet'])]);
+    [local, fleet] = await Promise.all([startDaemon(), startDaemon(['--fleet', ...options])]);
   });
   tests.after(() => endFleet(local, fleet));
   return tests;
