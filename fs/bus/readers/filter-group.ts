@@ -88,10 +88,11 @@ export class FilterGroup {
 
   #forgetOvertaken(): void {
     const { oldest } = this.log;
-    while (this.#count > 0 && this.#numbers[this.#first] < oldest) {
-      this.#first = (this.#first + 1) % this.#numbers.length;
-      this.#count--;
-    }
+    if (this.#count === 0 || this.#numbers[this.#first] >= oldest) return;
+    // All numbers may be overtaken, and those of a thousand other groups too: so none is looked at.
+    const overtaken = lowerBound(this.#numbers, this.#first, this.#count, oldest);
+    this.#first = (this.#first + overtaken) % this.#numbers.length;
+    this.#count -= overtaken;
   }
 
   /** Grows to one number for each event that the ring can hold, the amount charged per stream. */

@@ -20,6 +20,8 @@ const TWIN_NAME = /^\.twin-([0-9]+)$/;
 export class DirectoryNames<Directory extends NamedDirectory & { readonly ino: number }> {
   /** The directories with inner names, by name and by the owner's PID, oldest first. */
   readonly #inner = new Map<string, Map<Pid, Directory>>();
+  /** The same by inode number. */
+  readonly #innerByInode = new Map<number, Directory>();
 
   /** @param directories all directories, by the keys of {@link add} */
   constructor(
@@ -37,6 +39,7 @@ export class DirectoryNames<Directory extends NamedDirectory & { readonly ino: n
     if (isInner(directory)) {
       const namesakes = this.#inner.get(name) ?? new Map<Pid, Directory>();
       this.#inner.set(name, namesakes.set(owner.pid, directory));
+      this.#innerByInode.set(directory.ino, directory);
     }
     return keyOf(directory);
   }
@@ -45,7 +48,7 @@ export class DirectoryNames<Directory extends NamedDirectory & { readonly ino: n
   delete(directory: Directory): void {
     const { name, owner } = directory;
     this.directories.delete(keyOf(directory));
-    if (!isInner(directory)) return;
+    if (!this.#innerByInode.delete(directory.ino)) return;
     const namesakes = this.#inner.get(name)!;
     namesakes.delete(owner.pid);
     if (namesakes.size === 0) this.#inner.delete(name);
@@ -105,10 +108,7 @@ export class DirectoryNames<Directory extends NamedDirectory & { readonly ino: n
   /** Returns the hidden directory that has this name for the notifier. */
   findForNotifier(name: string): Directory | undefined {
     const ino = TWIN_NAME.exec(name)?.[1];
-    if (ino === undefined) return undefined;
-    for (const inner of this.#inner.values())
-      for (const directory of inner.values()) if (directory.ino === Number(ino)) return directory;
-    return undefined;
+    return ino === undefined ? undefined : this.#innerByInode.get(Number(ino));
   }
 }
 
