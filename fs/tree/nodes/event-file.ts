@@ -44,6 +44,8 @@ export class EventFile extends Node implements Entry {
   isClosedEarly = false;
   /** The open file that was opened last; the others follow it. */
   firstOpen: EventHandle | null = null;
+  /** How often it was moved: the record of an open file with the most moves has its place. */
+  moves = 0;
 
   /**
    * @param directory the directory that the file is in
@@ -167,7 +169,8 @@ export class EventFile extends Node implements Entry {
     this.directory = directory;
     this.lifetime = directory.lifetime;
     this.name = name;
-    this.firstOpen?.nodeMoved();
+    this.moves++;
+    this.firstOpen?.nodeMoved(); // a user may have it open 26,000 times, so not for all of them
     if (this.event instanceof WrittenEvent) this.event.renamed();
   }
 
@@ -254,13 +257,12 @@ export class EventHandle extends Handle {
   }
 
   protected override get recordNumbers(): string {
-    return `${this.node.event.ino} ${this.writes ? 1 : 0}`;
+    return `${this.node.event.ino} ${this.writes ? 1 : 0} ${this.node.moves}`;
   }
 
-  /** Makes the next commit record this open file of a node that has moved, and all that follow. */
+  /** Makes the next commit record this open file with the place of its node. */
   nodeMoved(): void {
     this.changed();
-    for (let handle = this.#next; handle !== null; handle = handle.#next) handle.changed();
   }
 
   /**
@@ -279,6 +281,7 @@ export class EventHandle extends Handle {
     if (previous === null) this.node.firstOpen = next;
     else previous.#next = next;
     if (next !== null) next.#previous = previous;
+    if (this.node.moves > 0) this.node.firstOpen?.nodeMoved(); // its record may have an old place
   }
 
   /** close(2). Releases the event, unless `closeEarly` has done so. */

@@ -37,9 +37,10 @@ type HandleRecord = Fields<'handle'>;
  */
 export function restoreHandles(table: StateTable, tree: RestoredTree): void {
   const groups = restoreGroups(table, tree.streams);
+  const places = new EventPlaces(table);
   for (const record of table.all('handle')) {
     const account = tree.ledger.account(record.uid, record.gid);
-    const handle = open(tree, record, account, groups) ?? ended(record, account);
+    const handle = open(tree, record, account, groups, places) ?? ended(record, account);
     handle.pollKeyLow = record.pollKeyLow;
     handle.pollKeyHigh = record.pollKeyHigh;
     tree.handles.restore(record.fh as FileHandle, handle, account, record.heap);
@@ -64,6 +65,7 @@ function open(
   record: HandleRecord,
   account: QuotaAccount,
   groups: ReadonlyMap<number, StreamGroup>,
+  places: EventPlaces,
 ): Handle | undefined {
   const numbers = record.numbers.split(' ').map(Number);
   const { bytes } = record;
@@ -73,8 +75,10 @@ function open(
       return node instanceof Directory ? new DirectoryHandle(node, numbers[0]) : undefined;
     }
     case 'event': {
-      const file = eventFile(tree, record, numbers[0]);
-      return file && new EventHandle(file, numbers[1] === 1);
+      const file = eventFile(tree, record, places);
+      if (file === undefined) return undefined;
+      file.moves = Math.max(file.moves, movesOf(record));
+      return new EventHandle(file, numbers[1] === 1);
     }
     case 'publish': {
       const node = tree.node(record.node);
@@ -103,15 +107,47 @@ function open(
   }
 }
 
+/** The records of open files that have the places of their nodes, by node id. */
+class EventPlaces {
+  #records: Map<number, HandleRecord> | null = null;
+
+  constructor(private readonly table: StateTable) {}
+
+  /** Returns the record of the same node after its last move: others were not recorded then. */
+  latest(record: HandleRecord): HandleRecord {
+    return (this.#records ??= this.#find()).get(record.node) ?? record;
+  }
+
+  #find(): Map<number, HandleRecord> {
+    const records = new Map<number, HandleRecord>();
+    for (const record of this.table.all('handle')) {
+      if (record.type !== 'event') continue;
+      const other = records.get(record.node);
+      if (other === undefined || movesOf(record) > movesOf(other)) records.set(record.node, record);
+    }
+    return records;
+  }
+}
+
+/** Returns how often the event's file had moved when the record was written. */
+function movesOf({ numbers }: HandleRecord): number {
+  return Number(numbers.split(' ')[2] ?? 0);
+}
+
 /** Returns the file of an event; makes it if the event has left its queue. */
-function eventFile(tree: RestoredTree, record: HandleRecord, ino: number): EventFile | undefined {
+function eventFile(
+  tree: RestoredTree,
+  record: HandleRecord,
+  places: EventPlaces,
+): EventFile | undefined {
   const known = tree.node(record.node);
   if (known !== undefined) return known instanceof EventFile ? known : undefined;
-  const directory = tree.directory(record.directory);
+  const { directory: id, name, numbers } = places.latest(record);
+  const directory = tree.directory(id);
   if (directory === undefined) return undefined; // no directory: its queue has ended with its owner
-  const event = tree.event(ino);
+  const event = tree.event(Number(numbers.split(' ')[0]));
   if (event === undefined) return undefined;
-  const file = new EventFile(record.node as NodeId, directory, record.name, event);
+  const file = new EventFile(record.node as NodeId, directory, name, event);
   file.dropped();
   tree.adopt(file);
   return file;

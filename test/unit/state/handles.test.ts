@@ -248,6 +248,33 @@ handles('go on with a listing and with a header that were begun', () => {
   kernel.close();
 });
 
+handles('have one record more for a rename, however many there are', () => {
+  const { kernel, memory } = new World();
+  const directories = [0, 1].map((n) => kernel.mkdir(own(n)));
+  const file = kernel.create(directories[0], 'written', O_RDWR).fh;
+  kernel.write(file, 'add@/x\n');
+  const others = Array.from({ length: 1000 }, () =>
+    kernel.open(kernel.walk(`${own(0)}/written`), O_RDONLY),
+  );
+  kernel.tree.recorder!.commit();
+  const { journal } = kernel.tree.recorder!;
+  const before = journal.length;
+  kernel.rename(directories[0], 'written', directories[1], 'moved');
+  kernel.tree.recorder!.commit();
+  assert.ok(journal.length - before < 1000, `${journal.length - before} words were written`);
+  // The file of each open file that is left is in the second directory, and ends with it
+  for (const fh of [others.pop()!, others.shift()!]) kernel.release(fh);
+  kernel.unlink(directories[1], 'moved');
+  kernel.rmdir(own(0));
+  kernel.tree.recorder!.commit();
+  const next = startNext(copyOf(memory));
+  for (const fh of [file, ...others]) assert.is(next.read(fh), 'add@/x\n');
+  next.rmdir(own(1));
+  assert.throws(() => next.read(others[0]), /ESTALE/);
+  next.close();
+  kernel.close();
+});
+
 handles('are those before or after a request, wherever the daemon is killed', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 15 }), step, (steps, last) => {
