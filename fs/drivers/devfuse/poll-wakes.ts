@@ -22,8 +22,11 @@ import { type Task, Turns } from '../../tree/turns.js';
 const SLOW_MS = 1;
 /** The pause after a slow wake-up, as a multiple of its CPU time. */
 const PAUSE_FACTOR = 200;
-/** The longest pause. */
-const MOST_PAUSE_MS = 5000;
+/**
+ * The longest pause. One file can have a million watches: one epoll set has a place for each
+ * duplicate of its descriptor. Such a wake-up takes 200 ms, and can't be divided.
+ */
+const MOST_PAUSE_MS = 60_000;
 /** How often the daemon checks whether a pause is over. */
 const LOOK_EVERY_MS = 20;
 /** The user of a file that no account is charged for. No user has this uid. */
