@@ -115,7 +115,8 @@ export abstract class DescriptorStore implements Holder {
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       this.#isSilent = performance.now() - began > SLOW_MS;
-      if (this.#hasServed && !this.#hasFailed)
+      if (!this.#hasServed) return error; // or the first failure of a daemon that serves is silent
+      if (!this.#hasFailed)
         this.logger.error(
           `${error.message}; the daemon goes on, but its death may end the mount ` +
             '(later: eventfs umount, and mount again)',

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,6 +92,12 @@ void check_client(void) {
   if (ask_by_ms != 0 && ask_by_ms <= now_ms()) close_client();
 }
 
+/* Returns whether the client has ended: it no longer waits for an answer. */
+static bool has_ended(int fd) {
+  struct pollfd peer = {fd, 0, 0};
+  return poll(&peer, 1, 0) > 0 && (peer.revents & POLLHUP);
+}
+
 void serve_client(void) {
   char text[MESSAGE_BYTES];
   int fd, length = receive_message(client, text, &fd);
@@ -108,6 +115,10 @@ void serve_client(void) {
   if (is_reloading) return;
   if (argument_of(text, "RELOAD") == NULL) {
     answer_client("FAILED the guardian has protocol %d, and does not know: %.100s", PROTOCOL, text);
+    return;
+  }
+  if (has_ended(client)) { /* while this process was stopped: its user has given up */
+    close_client();
     return;
   }
   is_reloading = true;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 static void on_hello(struct daemon *daemon, const char *protocol) {
+  daemon->has_greeted = true;
   if (atoi(protocol) == PROTOCOL) return;
   char why[MESSAGE_BYTES];
   snprintf(why, sizeof why,

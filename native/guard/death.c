@@ -60,8 +60,11 @@ void start_first(void) {
   active.deadline_ms = 0; /* the user sees what it waits for */
 }
 
-/* The active daemon has died. */
-static void replace_dead(void) {
+/*
+ * The active daemon has died.
+ * `pause_ms` is how long to wait before a process is started.
+ */
+static void replace_dead(uint64_t pause_ms) {
   resend_requests();
   refusal[0] = '\0';
   ping_for(&active);
@@ -84,7 +87,7 @@ static void replace_dead(void) {
     return;
   }
   fail_reload("the old daemon has died meanwhile");
-  retry_ms = now_ms();
+  retry_ms = now_ms() + pause_ms;
   keep_active();
 }
 
@@ -101,6 +104,7 @@ uint64_t keep_active(void) {
 
 static void on_active_death(int status) {
   bool has_served = is_ready, had_served = active.phase >= SERVING;
+  bool has_greeted = active.has_greeted;
   describe(status, ending, sizeof ending);
   forget(&active);
   if (has_served && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
@@ -119,7 +123,7 @@ static void on_active_death(int status) {
     give_up("%d daemons have ended in %llu s, the last one %s%s%s", options.deaths,
             (unsigned long long)options.within_ms / 1000, ending, refusal[0] ? ": " : "", refusal);
   }
-  replace_dead();
+  replace_dead(has_greeted || failed_starts < UNPAUSED_STARTS ? 0 : RETRY_MS);
 }
 
 /* Reads why a daemon could not take over, if it has sent that before it ended. */

@@ -38,8 +38,12 @@ enum { MOST_DEATHS = 1000 };
  * start it waits twice as long, 2^MOST_DOUBLED times at most.
  */
 enum { STANDBY_DELAY_MS = 1000, MOST_DOUBLED = 6 };
-/* How long to wait if no process can be started. */
-enum { RETRY_MS = 1000 };
+/*
+ * How long to wait if no process can be started. So long too if UNPAUSED_STARTS in a row or more
+ * have failed, and the last one has not said HELLO: an update may replace its files right now, or
+ * the machine may lack memory.
+ */
+enum { RETRY_MS = 1000, UNPAUSED_STARTS = 2 };
 /* How long a client of the socket may take to ask. */
 enum { ASK_MS = 2000 };
 /* How long a daemon may take to end once its connection has ended. A stopped one never does. */
@@ -68,6 +72,7 @@ struct daemon {
   int handed;           /* the next message of the hand-over; -1: none */
   bool serves_at_once;  /* SERVE precedes TAKE: no older daemon could serve again */
   bool has_descriptors; /* it has been handed some of the last daemon */
+  bool has_greeted;     /* it has sent HELLO */
 };
 
 /* The initial value of a `struct daemon`: there is no process. */

@@ -7,6 +7,7 @@ import { requireMount } from '../../client/mounted.js';
 import { mountPath } from '../../client/probe.js';
 import { isOwn } from '../../guard/control-files.js';
 import { readStatusFile } from '../../client/status.js';
+import { MOUNT_TYPE, mountedAt } from '../../shared/kernel/mountinfo.js';
 import { FailedCallError, NotServedError, UserError } from '../../shared/errors.js';
 import { connectToGuardian, connectToOne } from '../guardian-socket.js';
 import { print, printable } from '../terminal/output.js';
@@ -31,7 +32,8 @@ export async function reload(directory: string): Promise<void> {
     const text = rest.join(' ');
     if (word !== 'RELOADED')
       throw new UserError(`${path}: the old daemon goes on: ${text || 'the guardian has ended'}`);
-    print(`process ${printable(text)} serves ${printable(path)}\n`);
+    const what = mountedAt(path)?.type === MOUNT_TYPE ? '' : 'the mount that was at ';
+    print(`process ${printable(text)} serves ${what}${printable(path)}\n`);
   } finally {
     closeSync(guardian);
   }

@@ -9,6 +9,7 @@ import {
   openSync,
   readFileSync,
   readdirSync,
+  renameSync,
   rmSync,
   writeFileSync,
   writeSync,
@@ -28,6 +29,7 @@ import {
   isMounted,
   mountPoint,
   run,
+  startDaemon,
   until,
   within,
 } from '../../support/mount/daemon.js';
@@ -35,7 +37,14 @@ import { Actor, reach } from '../../support/clients/actor.js';
 import { Fault } from '../../support/clients/fault.js';
 import { preload } from '../../support/project.js';
 import { sideBySide, suite } from '../../support/runner/suite.js';
-import { daemonPid, killDaemon, startGuarded, statusOf } from './common.js';
+import {
+  InstalledVersion,
+  Reader,
+  daemonPid,
+  killDaemon,
+  startGuarded,
+  statusOf,
+} from './common.js';
 
 /** These tests wait for most of their time, and each has a mount of its own. */
 const troubles = sideBySide(suite('the guardian in trouble'), 3);
@@ -223,6 +232,50 @@ troubles('forwards SIGHUP and SIGUSR1 to a daemon once it serves', async () => {
   await until(() => guarded.log().includes('configuration read again'), 'SIGHUP is lost');
   await until(() => guarded.log().includes('SIGUSR1: the daemon traces'), 'SIGUSR1 is lost');
   assert.is(await statusOf(path, 'RESTARTS'), '1');
+  assert.is(await guarded.stop(), 0);
+});
+
+troubles('a death goes by without effect while an update replaces the files', async () => {
+  const version = new InstalledVersion();
+  const args = ['--guard-limit', '10:10', '--source', 'none', '--guard'];
+  const guarded = await startDaemon(args, undefined, { eventfs: version.command });
+  const { path } = guarded;
+  const reader = await Reader.blocked(path);
+  const away = `${version.script}.away`;
+  const before = await daemonPid(path);
+  renameSync(version.script, away);
+  process.kill(before, 'SIGKILL');
+  const failures = (): number => guarded.log().split('Cannot find module').length - 1;
+  await until(() => failures() >= 3, 'no daemon has tried to start', 10_000);
+  // Ten attempts at once would have ended the mount in a second
+  await sleep(1500);
+  assert.ok(failures() < 8, guarded.log());
+  renameSync(away, version.script);
+  await reader.getsNext(path);
+  assert.is.not(await daemonPid(path), before);
+  assert.is(await guarded.stop(), 0);
+  version.remove();
+});
+
+troubles('no reload comes after its user has given up', async () => {
+  const guarded = await startGuarded();
+  const { path } = guarded;
+  guarded.process.kill('SIGSTOP');
+  const reloading = spawn(EVENTFS_NODE[0], [...EVENTFS_NODE.slice(1), 'reload', path]);
+  const ended = new Promise((done) => reloading.once('exit', done));
+  const { socket } = controlFiles(path, controlDirectories().find(isOwn)!);
+  // ss(8) and /proc/net/unix show no message that waits: the client waits too by then
+  const isConnected = (): boolean =>
+    readFileSync('/proc/net/unix', 'utf8').split(socket).length - 1 > 1;
+  await until(isConnected, 'the client does not connect', 10_000);
+  await sleep(500);
+  reloading.kill('SIGKILL');
+  await ended;
+  guarded.process.kill('SIGCONT');
+  await sleep(1500);
+  assert.is(await statusOf(path, 'RELOADS'), '0');
+  assert.is((await eventfs('reload', path)).code, 0);
+  assert.is(await statusOf(path, 'RELOADS'), '1');
   assert.is(await guarded.stop(), 0);
 });
 

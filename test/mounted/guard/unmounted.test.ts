@@ -49,6 +49,8 @@ unmounted('umount ends a mount that was detached, and is still in use', async ()
   const { path } = guarded;
   const file = openSync(`${path}/log/.status`, 'r');
   detach(path);
+  const { out } = await eventfs('reload', path);
+  assert.match(out, new RegExp(`^process [0-9]+ serves the mount that was at ${path}\n$`));
   assert.equal(await eventfs('umount', path), NOTHING);
   closeSync(file);
   await ends(guarded);
