@@ -17,7 +17,7 @@ export async function partition(say: (progress: string) => void): Promise<Figure
     const follower = await stage.follower('--keep-alive', '5');
     const publisher = await stage.publisher('--keep-alive', '5');
     await knows(fleet.path, 'web1');
-    const reader = new Reader(`${fleet.path}/match/HOST=web1`);
+    const reader = await Reader.of(fleet, 'web1');
     await sleep(500);
     let published = 0;
     const start = performance.now();

@@ -2,7 +2,9 @@
 import { type Abilities, Echo } from './echo.js';
 import type { Broker } from './mqtt/broker.js';
 import { Connection } from './mqtt/connection.js';
+import { CLOSED_AT_ONCE } from './mqtt/failures.js';
 import type { ArrivedMessage, Codec, Will } from './mqtt/messages.js';
+import { UNSUPPORTED_VERSION, reasonText } from './mqtt/reasons.js';
 import { randomId } from './options.js';
 import { answerTopic, askTopic, stateTopic } from './protocol/names.js';
 import { callText } from './protocol/state.js';
@@ -29,6 +31,8 @@ const NOTHING = { own: null, abilities: null, hasWills: false, isConfined: false
 export async function probeBroker(codec: Codec, broker: Broker, host: string): Promise<Probed> {
   const nonce = randomId(8);
   const connection = await tryBroker(codec, broker, checkId());
+  if (connection === CLOSED_AT_ONCE && (await speaksEarlier(broker)))
+    return { ...NOTHING, connection: reasonText(UNSUPPORTED_VERSION) };
   if (connection !== null) return { ...NOTHING, connection };
   const own = await attempt(codec, broker, (open, done) =>
     open.subscribe([stateTopic('+'), askTopic('+', host)], () =>
@@ -42,6 +46,27 @@ export async function probeBroker(codec: Codec, broker: Broker, host: string): P
     open.publish({ topic: answerTopic(`other-${nonce}`, host), payload: '' }, done),
   );
   return { connection, own, abilities, hasWills, isConfined: other !== null };
+}
+
+/** CONNECT of MQTT 3.1.1, its section 3.1: a clean session of the client `x`. */
+const EARLIER_CONNECT = Buffer.from('100d00044d5154540402000500' + '0178', 'hex');
+const CONNACK = 0x20;
+
+/** Tells whether a broker answers MQTT 3.1.1. RabbitMQ 3 closes connections of MQTT 5 silently. */
+function speaksEarlier(broker: Broker): Promise<boolean> {
+  return new Promise((done) => {
+    const socket = broker.open();
+    const end = (answers: boolean): void => {
+      socket.destroy();
+      done(answers);
+    };
+    socket
+      .once(broker.isTls ? 'secureConnect' : 'connect', () => socket.write(EARLIER_CONNECT))
+      .once('data', (bytes: Buffer) => end(bytes[0] === CONNACK))
+      .on('error', () => end(false))
+      .once('close', () => end(false))
+      .setTimeout(BACK_MS, () => end(false));
+  });
 }
 
 /** Tries what the broker does with messages and wills. */

@@ -10,7 +10,7 @@ import { breachOf } from './packets/breaches.js';
 import type { Broker } from './broker.js';
 import { type BrokerBounds, boundsOf } from './broker-bounds.js';
 import { connectPacket } from './packets/connect-packet.js';
-import { CLOSED_AT_ONCE, failureText, lateText } from './failures.js';
+import { CLOSED, CLOSED_AT_ONCE, failureText, lateText } from './failures.js';
 import { InFlight } from './in-flight.js';
 import type {
   ArrivedMessage,
@@ -35,7 +35,6 @@ const MOST_UNSENT = 4 * 1024 * 1024;
 const MOST_IN_FLIGHT = 32;
 /** How many packets may wait for their acknowledgements: their numbers have 16 bits. */
 const MOST_UNACKNOWLEDGED = 60_000;
-const CLOSED = 'the broker has closed the connection';
 /** MQTT 5, 2.4: reason codes from here on are failures. */
 const FAILURES = 0x80;
 /** MQTT 5, 3.14.2.1: disconnect with will message. */
@@ -101,7 +100,7 @@ export class Connection {
       )
       .on('data', (bytes: Buffer) => this.#read(bytes))
       .on('drain', () => this.reading.release())
-      .on('error', (error) => this.#end(failureText(error, broker.hasAuthority)))
+      .on('error', (error) => this.#end(failureText(error, broker.hasAuthority, this.#isOpen)))
       .on('close', () => this.#end(this.#isOpen ? CLOSED : CLOSED_AT_ONCE));
   }
 

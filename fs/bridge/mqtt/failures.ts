@@ -71,9 +71,11 @@ interface SocketError extends Error {
  *
  * @param error of the event `error` of a socket for TCP or TLS
  * @param hasAuthority whether `--ca` is given
+ * @param wasOpen whether the broker had accepted the connection: then it speaks MQTT 5
  */
-export function failureText(error: Error, hasAuthority = false): string {
+export function failureText(error: Error, hasAuthority = false, wasOpen = false): string {
   const { errors, code = '', reason = '' } = error as SocketError;
+  if (wasOpen && (code === 'ECONNRESET' || code === 'EPIPE')) return CLOSED;
   // A name with several addresses: the error itself has no text.
   if (errors !== undefined && errors.length > 0)
     return failureText(
@@ -104,8 +106,10 @@ function authorityHint(code: string, hasAuthority: boolean): string | undefined 
   return 'name the authority that has signed it: --ca FILE';
 }
 
+/** Why a connection ends that the broker had accepted. */
+export const CLOSED = 'the broker has closed the connection';
 /** Why a broker ends a connection that it has not accepted. */
-export const CLOSED_AT_ONCE = withHint('the broker has closed the connection', REFUSED);
+export const CLOSED_AT_ONCE = withHint(CLOSED, REFUSED);
 
 /**
  * Returns why a broker has not accepted a connection in time.

@@ -53,8 +53,8 @@ function numberOf(text: unknown): number {
 }
 
 /**
- * Parses records. An event that the mount would refuse is a loss of one. A message may have 16,000 of
- * these, and a stack trace for each would keep the event loop for 0.1 s.
+ * Parses records. An event that the mount would refuse is a loss of one. A message may have 16,000
+ * of these, and a stack trace for each would keep the event loop for 0.1 s.
  */
 function parsePieces(payload: Buffer): Piece[] {
   const { stackTraceLimit } = Error;

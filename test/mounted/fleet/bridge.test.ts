@@ -118,7 +118,7 @@ bridge('leaves no directory when the bridge that follows is killed', async () =>
 bridge('counts or brings again each event that the broker drops', async () => {
   const [one, other] = [host('web1', ['--batch', '2']), follower()];
   await knows(fleet.path, 'web1');
-  const reader = new Reader(`${fleet.path}/match/HOST=web1`);
+  const reader = await Reader.of(fleet, 'web1');
   publish(local, 0, 10);
   await reader.reaches(10);
   other.process.kill('SIGSTOP'); // the broker keeps 50 messages and drops the others
@@ -136,7 +136,7 @@ bridge(
   async () => {
     const [one, other] = [host('web1', ['--history', '1']), follower('--keep-alive', '1')];
     await knows(fleet.path, 'web1');
-    const reader = new Reader(`${fleet.path}/match/HOST=web1`);
+    const reader = await Reader.of(fleet, 'web1');
     publish(local, 0, 10);
     await reader.reaches(10);
     broker.pause(); // the kernel accepts connections, and no answer comes

@@ -42,7 +42,7 @@ tests(
     const hosts = [host('web1'), host('quiet', 'none')];
     const first = quickBridge('watcher', '--fleet', fleet.path);
     await knows(fleet.path, 'web1', 'quiet');
-    const reader = new Reader(`${fleet.path}/match/HOST=web1`);
+    const reader = await Reader.of(fleet, 'web1');
     publish(local, 0, 3);
     await reader.reaches(3);
     const second = quickBridge('second', '--fleet', fleet.path);

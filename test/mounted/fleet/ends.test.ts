@@ -106,7 +106,7 @@ tests('ends after its last events, and has one directory in the mount', async ()
   const state = scratch();
   const [one, other] = [host(state), follower()];
   await knows(fleet.path, 'web1');
-  const reader = new Reader(`${fleet.path}/match/HOST=web1`);
+  const reader = await Reader.of(fleet, 'web1');
   broker.pause();
   publish(local, 0, 500);
   const ended = one.stop();
@@ -138,7 +138,7 @@ tests('counts the events that a session had and the broker has not, exactly', as
   const relay = await Relay.start(broker);
   const [one, other] = [host(state, { url: relay.url }), follower()];
   await knows(fleet.path, 'web1');
-  const reader = new Reader(`${fleet.path}/match/HOST=web1`);
+  const reader = await Reader.of(fleet, 'web1');
   publish(local, 0, 10);
   await reader.reaches(10);
   // Also the broker's last acknowledgement is there: without it these 10 would count as waiting.
@@ -179,7 +179,7 @@ tests('goes on over the restarts of guarded daemons, also with its session', asy
   const [first, other] = [host(state, { mount: from.path }), follower(to.path)];
   let one = first;
   await knows(to.path, 'web1');
-  const reader = new Reader(`${to.path}/match/HOST=web1`);
+  const reader = await Reader.of(to, 'web1');
   publish(from, 0, 50);
   await reader.reaches(50);
   await killDaemon(from.path);

@@ -43,12 +43,6 @@ function failures(name: string): number {
   return broker.log().match(ends)?.length ?? 0;
 }
 
-/** Tells whether a stream of a host's events is open. */
-function isRead(name: string): boolean {
-  const status = readFileSync(`${fleet.path}/log/.status`, 'utf8');
-  return new RegExp(`^STREAM_.* filter=HOST==${name}$`, 'm').test(status);
-}
-
 /** Tells whether the host's bridge has read all events of its mount. */
 function isAllRead(): boolean {
   return /^DIRECTORIES_PENDING=0$/m.test(readFileSync(`${local.path}/log/.status`, 'utf8'));
@@ -62,7 +56,7 @@ function memoryOf(one: Bridge): number {
 tests('keeps its connection while a daemon hangs, and its events come later', async () => {
   const [one, other] = [host(), quickBridge('watcher', '--fleet', fleet.path)];
   await knows(fleet.path, 'web1');
-  const reader = new Reader(`${fleet.path}/match/HOST=web1`);
+  const reader = await Reader.of(fleet, 'web1');
   publish(local, 0, 10);
   await reader.reaches(10);
   const hung = [local, fleet];
@@ -88,8 +82,7 @@ tests(
     const own = ['--history', '64', '--state', state];
     const [one, other] = [host('web1', ...own), quickBridge('watcher', '--fleet', fleet.path)];
     await knows(fleet.path, 'web1');
-    const reader = new Reader(`${fleet.path}/match/HOST=web1`);
-    await until(() => isRead('web1'), 'the reader does not wait');
+    const reader = await Reader.of(fleet, 'web1');
     process.kill(fleet.pid, 'SIGSTOP');
     const text = (n: number): string =>
       `change@/n\nACTION=change\nDEVPATH=/n\nSUBSYSTEM=mine\nN=${n}\nX=${'x'.repeat(60_000)}\n\n`;
@@ -141,8 +134,7 @@ tests(
     };
     await publishes(0, 1);
     await knows(fleet.path, 'evil');
-    const reader = new Reader(`${fleet.path}/match/HOST=evil`);
-    await until(() => isRead('evil'), 'the reader does not wait');
+    const reader = await Reader.of(fleet, 'evil');
     const lost = STATES * 8 * LOST_EACH;
     process.kill(fleet.pid, 'SIGSTOP');
     let memory: number;

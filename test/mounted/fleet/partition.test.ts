@@ -54,7 +54,7 @@ tests(
     const [one, other] = bridges();
     await knows(fleet.path, 'web1');
     await delay(web, 5);
-    const reader = new Reader(`${fleet.path}/match/HOST=web1`);
+    const reader = await Reader.of(fleet, 'web1');
     publish(local, 0, 100);
     await reader.reaches(100);
     for (const cable of [web, watching]) {
@@ -81,7 +81,7 @@ tests('goes on with its session when its bridge starts again, also after SIGKILL
   const [first, other] = bridges(state);
   let one = first;
   await knows(fleet.path, 'web1');
-  const reader = new Reader(`${fleet.path}/match/HOST=web1`);
+  const reader = await Reader.of(fleet, 'web1');
   const saved = (): { acknowledged: number; number: number } =>
     JSON.parse(readFileSync(join(state, 'bridge.json'), 'utf8')) as never;
   const { number } = saved();
@@ -120,7 +120,7 @@ tests('gets no event twice after its broker starts with an old state', async () 
   const other = new Bridge(['--broker', old.url, ...follows], watching.enter);
   const first = host();
   await knows(fleet.path, 'web1');
-  const reader = new Reader(`${fleet.path}/match/HOST=web1`);
+  const reader = await Reader.of(fleet, 'web1');
   publish(local, 0, 50);
   await reader.reaches(50);
   await sleep(3000); // the state of the quiet host is retained, and saved

@@ -49,7 +49,7 @@ tests('sends smaller messages, and counts an event that is too large for the bro
   const small = await startBroker({ lines: ['message_size_limit 3000'] });
   const [one, other] = [host(small.url), follower(small.url)];
   await knows(fleet.path, 'web1');
-  const reader = new Reader(`${fleet.path}/match/HOST=web1`);
+  const reader = await Reader.of(fleet, 'web1');
   publish(local, 0, 200);
   await reader.reaches(200);
   assert.is(reader.lost, 0, 'each event alone is small enough');
@@ -70,7 +70,7 @@ tests('sends events again that a quota of the broker refuses, and stays connecte
   const state = scratch();
   const [one, other] = [host(relay.url, state, '--batch', '10'), follower(broker.url)];
   await knows(fleet.path, 'web1');
-  const reader = new Reader(`${fleet.path}/match/HOST=web1`);
+  const reader = await Reader.of(fleet, 'web1');
   publish(local, 0, 100);
   await reader.reaches(100);
   assert.is(reader.lost, 0);
@@ -93,7 +93,7 @@ tests('asks for the events that a broker does not let it read, and stays connect
   const relay = await Relay.start(broker, { refusesSubscriptions: true });
   const [one, other] = [host(broker.url), follower(relay.url)];
   await knows(fleet.path, 'web1');
-  const reader = new Reader(`${fleet.path}/match/HOST=web1`);
+  const reader = await Reader.of(fleet, 'web1');
   publish(local, 0, 100);
   await reader.reaches(100);
   assert.is(reader.lost, 0);
@@ -108,7 +108,7 @@ tests('has no more messages in flight than the broker allows', async () => {
   const relay = await Relay.start(broker, { receiveMaximum: 2 });
   const [one, other] = [host(relay.url, undefined, '--batch', '5'), follower(relay.url)];
   await knows(fleet.path, 'web1');
-  const reader = new Reader(`${fleet.path}/match/HOST=web1`);
+  const reader = await Reader.of(fleet, 'web1');
   for (let n = 0; n < 5; n++) {
     publish(local, n * 100, (n + 1) * 100);
     // The state is published now and then, while events wait.
@@ -126,7 +126,7 @@ tests('brings no event twice after a death between a message and its answer', as
   const state = scratch();
   const [one, other] = [host(relay.url, state), follower(broker.url)];
   await knows(fleet.path, 'web1');
-  const reader = new Reader(`${fleet.path}/match/HOST=web1`);
+  const reader = await Reader.of(fleet, 'web1');
   publish(local, 0, 100);
   await reader.reaches(100);
   await one.stop('SIGKILL');

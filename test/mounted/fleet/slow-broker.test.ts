@@ -24,7 +24,7 @@ async function follow(orders: RelayOrders): Promise<{
   const one = start('--broker', broker.url, ...host);
   const other = start('--broker', relay.url, ...own);
   await knows(fleet.path, 'web1');
-  const reader = new Reader(`${fleet.path}/match/HOST=web1`);
+  const reader = await Reader.of(fleet, 'web1');
   let next = 0;
   const last = async (ms: number): Promise<void> => {
     for (const end = next + ms / 200; next < end; next++) {

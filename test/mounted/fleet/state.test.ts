@@ -113,7 +113,7 @@ tests('has a new session for each process that could not save it on a full disk'
     await before.stop();
     const sessions = new Set([savedSession(state)]);
     fill(disk);
-    const reader = new Reader(`${fleet.path}/match/HOST=web1`);
+    const reader = await Reader.of(fleet, 'web1');
     for (let round = 0; round < 3; round++) {
       const one = host(state);
       await one.says(/the state is not saved: .*No space left on device \(make room\)/);
@@ -140,7 +140,7 @@ tests('is seen at once by others though its connections are not saved', async ()
     mkdirSync(state);
     const first = host(state);
     await knows(fleet.path, 'web1');
-    const reader = new Reader(`${fleet.path}/match/HOST=web1`);
+    const reader = await Reader.of(fleet, 'web1');
     publish(local, 0, 10);
     await reader.reaches(10);
     await savesPlace(state, 10);
@@ -173,7 +173,7 @@ tests('repeats no name and no number after the directory was restored', async ()
   const [state, copy] = [scratch(), join(scratch(), 'copy')];
   const other = follower();
   const sessions = new Set<string>();
-  const reader = new Reader(`${fleet.path}/match/HOST=web1`);
+  const reader = await Reader.of(fleet, 'web1');
   let published = 0;
   const runs = async (filter: string, ...signals: readonly NodeJS.Signals[]): Promise<void> => {
     for (const signal of signals) {
@@ -277,7 +277,7 @@ tests('is refused a state directory in which it can not work, by --check too', a
 });
 
 tests('counts an event that the mount refuses as lost, at its place', async () => {
-  const reader = new Reader(`${fleet.path}/match/HOST=db1`);
+  const reader = await Reader.of(fleet, 'db1');
   const failures: unknown[] = [];
   const logger = new LineLogger('bridge', { level: 'error', isJson: false });
   const mount = new FleetMount(

@@ -1,6 +1,6 @@
 /** Bridges, and readers of a fleet's mount. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
@@ -99,9 +99,21 @@ export class Reader {
   #wrong: string | null = null;
   readonly #process: ChildProcess;
 
-  constructor(path: string) {
+  private constructor(path: string) {
     this.#process = spawnClient(['cat', path], ['ignore', 'pipe', 'inherit']);
     this.#process.stdout!.on('data', (chunk: Buffer) => this.#take(chunk.toString()));
+  }
+
+  /** Reads the events of a host that come from now on: the stream is open at the end. */
+  static async of({ path }: Pick<Daemon, 'path'>, host: string): Promise<Reader> {
+    const reader = new Reader(`${path}/match/HOST=${host}`);
+    const own = new RegExp(`^STREAM_\\d+=pid=${reader.#process.pid} `, 'm');
+    await until(
+      () => own.test(readFileSync(`${path}/log/.status`, 'utf8')),
+      `no stream of ${host} is open`,
+      PATIENCE_MS,
+    );
+    return reader;
   }
 
   #take(chunk: string): void {

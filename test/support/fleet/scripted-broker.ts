@@ -145,15 +145,15 @@ export class ScriptedBroker {
     this.#clients.add(client);
     client.will = will;
     this.#send(client, {
-      ...{ cmd: 'connack', reasonCode: 0, sessionPresent: false },
+      ...{ cmd: 'connack' as const, reasonCode: 0, sessionPresent: false },
       ...(properties !== undefined && { properties }),
-    } as mqtt.IConnackPacket);
+    });
   }
 
   #subscribe(client: Client, { messageId, subscriptions }: mqtt.ISubscribePacket): void {
     this.#send(client, {
-      ...{ cmd: 'suback', messageId: messageId!, granted: subscriptions.map(() => 1) },
-    } as mqtt.ISubackPacket);
+      ...{ cmd: 'suback' as const, messageId: messageId!, granted: subscriptions.map(() => 1) },
+    });
     for (const { topic } of subscriptions) {
       client.topics.add(topic);
       if (this.traits.retainsForNames === true && /[+#]/.test(topic)) continue;

@@ -9,7 +9,11 @@ const addresses = suite('the addresses of a name');
 type Answer = (error: Error | null, addresses: LookupAddress[]) => void;
 
 /** Three addresses whose resolver answers when it is told to. */
-function three(): { readonly name: Addresses; answer(error?: Error): void; asked(): number } {
+function three(): {
+  readonly name: Addresses;
+  readonly answer: (error?: Error) => void;
+  readonly asked: () => number;
+} {
   const waiting: Answer[] = [];
   let asked = 0;
   const name = new Addresses('broker', (_name, _options, done) => {

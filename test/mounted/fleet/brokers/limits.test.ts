@@ -2,6 +2,8 @@
  * Brokers with each limit that MQTT 5 knows: the bridge keeps to it, does without, or names it in
  * one line. `--check` finds the same.
  */
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import {
@@ -38,7 +40,10 @@ tests.after(async () => {
   await endFleet(local, fleet);
 });
 
-function out({ url }: ScriptedBroker, name: string): string[] {
+/** A broker's address. */
+type Addressed = Pick<ScriptedBroker, 'url'>;
+
+function out({ url }: Addressed, name: string): string[] {
   const own = ['--host', name, '--mount', local.path, '--publish', 'SUBSYSTEM==mine'];
   return ['--broker', url, ...own, '--state', scratch()];
 }
@@ -48,7 +53,7 @@ function follower({ url }: ScriptedBroker): string[] {
 }
 
 /** Returns the lines of `--check` about the broker. */
-async function check(broker: ScriptedBroker): Promise<{ lines: string; code: number | null }> {
+async function check(broker: Addressed): Promise<{ lines: string; code: number | null }> {
   const { out: text, code } = await eventfs(['bridge', '--check', ...out(broker, 'web1')]);
   return {
     lines: text.replace(/^.*(eventfs is mounted|this user can|the state can).*\n/gm, ''),
@@ -85,7 +90,7 @@ for (const [name, announces] of Object.entries(KEPT))
     assert.not.match(checked.lines, /fail|retained/);
     const [one, other] = [new Bridge(out(broker, 'web1')), new Bridge(follower(broker))];
     await knows(fleet.path, 'web1');
-    const reader = new Reader(`${fleet.path}/match/HOST=web1`);
+    const reader = await Reader.of(fleet, 'web1');
     publish(local, 0, EVENTS);
     await reader.reaches(EVENTS);
     assert.is(reader.lost, 0);
@@ -181,6 +186,23 @@ tests('says that a broker drops user properties', async () => {
   await one.says(/this broker drops user properties, so no host can read the events of others/);
   await one.stop();
   broker.stop();
+});
+
+tests('is told by --check that a broker closes connections of MQTT 5, and has 3.1.1', async () => {
+  const level = '00044d515454'.length / 2 + 2;
+  const server = createServer((socket) =>
+    socket
+      .on('error', () => undefined)
+      .once('data', (bytes) =>
+        bytes[level] === 4 ? socket.write(Buffer.from('20020005', 'hex')) : socket.destroy(),
+      ),
+  ).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = `mqtt://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { lines, code } = await check({ url });
+  assert.is(code, 1);
+  assert.is(lines, `fail  ${url}: Unsupported protocol version (use a broker with MQTT 5)\n`);
+  server.close();
 });
 
 tests.run();
