@@ -21,7 +21,8 @@ import { suite } from '../../support/runner/suite.js';
 const SIZES = { ring: 1024 * 1024, mailbox: 4096, half: 2 * 1024 * 1024 };
 const LOG = { bytes: SIZES.ring, events: 64 };
 /** Restoring a tree takes a millisecond, so only each 32nd of the bits that need it is flipped. */
-const EVERY = Math.ceil(32 / Number(process.env.EVENTFS_TEST_RUNS ?? 1));
+const USUAL = 32;
+const EVERY = Math.ceil(USUAL / Number(process.env.EVENTFS_TEST_RUNS ?? 1));
 
 const damaged = suite('a damaged state');
 
@@ -123,7 +124,9 @@ damaged('is refused or read right, whichever bit is flipped', () => {
   }
   Error.stackTraceLimit = stackTraceLimit;
   assert.is(restored(memory), expected);
-  assert.ok(counts.early > 8 * 1000 && counts.late > 0 && counts.right > 0, JSON.stringify(counts));
+  assert.ok(counts.early > 8 * 1000 && counts.right > 0, JSON.stringify(counts));
+  // Few bits are refused late: fewer tries than usual may miss all of them.
+  assert.ok(counts.late > 0 || EVERY > USUAL, JSON.stringify(counts));
   figure(JSON.stringify(counts));
 });
 
