@@ -187,7 +187,7 @@ export class QuotaLedger implements UsageTable {
     let unlisted = 0;
     for (const among of [this.users, this.groups]) {
       for (const usage of among.values()) {
-        if (!ITEMS.some((item) => usage.bounds[item] !== Infinity)) continue;
+        if (!usage.isBounded) continue;
         if (lines.length === MOST_LISTED) unlisted++;
         else lines.push([`QUOTA_${upperCase(usage.kind)}_${usage.id}`, heldText(heldBy(usage))]);
       }

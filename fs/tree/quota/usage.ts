@@ -25,6 +25,8 @@ export class QuotaUsage {
    */
   isForgotten = false;
   #bounds: Bounds;
+  /** Null until it is asked for. */
+  #isBounded: boolean | null = null;
 
   constructor(
     readonly kind: QuotaKind,
@@ -41,6 +43,13 @@ export class QuotaUsage {
 
   set bounds(bounds: Bounds) {
     this.#bounds = copyOf(bounds);
+    this.#isBounded = null;
+  }
+
+  /** Whether an item has a bound. */
+  get isBounded(): boolean {
+    // Kept: `.status` asks all users, of whom there may be a hundred thousand.
+    return (this.#isBounded ??= ITEMS.some((item) => this.#bounds[item] !== Infinity));
   }
 
   /** A name for messages, as in `uid 1000`. */

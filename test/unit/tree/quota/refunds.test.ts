@@ -94,6 +94,22 @@ quota('has no account for a holder of nothing, and a later charge counts', () =>
   assert.equal([ledger.users.size, ledger.groups.size, ledger.mount.memory], [0, 0, 0]);
 });
 
+quota('lists the users that have a bound, also after the bounds have changed', () => {
+  const ledger = new QuotaLedger(quotasOf({}));
+  const listed = (): string[] =>
+    ledger
+      .statusLines()
+      .filter(([key]) => key.startsWith('QUOTA'))
+      .map(([key, value]) => (key.startsWith('QUOTAS') ? `${key}=${value}` : key));
+  for (let id = 1; id <= 100; id++) ledger.account(id, id).chargeItem('memory', 1);
+  assert.equal(listed(), []);
+  ledger.setQuotas(quotasOf({ memory: 5 }));
+  assert.is(listed().length, 65);
+  assert.is(listed().pop(), 'QUOTAS_NOT_LISTED=36');
+  ledger.setQuotas(quotasOf({}));
+  assert.equal(listed(), []);
+});
+
 quota(
   'frees the 30,000 links of one event in short turns when the owner dies',
   async () => {
