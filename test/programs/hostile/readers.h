@@ -157,7 +157,8 @@ static void epoll_many(long n) {
   char path[PATH_MAX], record[65536];
   const int streams = sizeof fds / sizeof *fds;
   for (int i = 0; i < streams; i++) {
-    fds[i] = open(format(path, "%s/match/N!=%ld", mount_path, n), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    fds[i] =
+        open(format(path, "%s/match/N!=%ld", mount_path, n), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (fds[i] < 0) die("%s: %m", path);
   }
   struct epoll_event event = {.events = EPOLLIN | EPOLLET};
