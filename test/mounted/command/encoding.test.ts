@@ -66,6 +66,8 @@ encoding('is a value that a filter or an event may have', async () => {
     ...[EVENTFS, path],
   ]);
   assert.is(out, '/latin\n');
+  const netns = await eventfs(`mount --check --netns /nowhere=NAME==${NAME} .`, path);
+  assert.match(netns.out + netns.err, /\/nowhere: No such file or directory/);
 });
 
 encoding('may have U+FFFD itself in it, if it is UTF-8', async () => {

@@ -1,6 +1,7 @@
 /** systemd's file descriptor store and s6-fdholder: other holders of the mount. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -21,6 +22,8 @@ import { publishNumbered } from '../../support/clients/clients.js';
 import { suite } from '../../support/runner/suite.js';
 import { daemonPid, statusOf } from './common.js';
 
+/** The time-out of a call to s6-fdholder (fs/guard/s6-fdholder.ts). */
+const FDHOLDER_MS = 5000;
 const FAKE = join(PROJECT, 'test/programs/clients/fake-systemd.py');
 
 /** A service of the fake systemd. */
@@ -171,6 +174,23 @@ s6('may end while the daemon serves: it goes on, and unmounts', async () => {
   assert.match(lines[0], /Connection refused \(.*\); the daemon goes on, but its death may end /);
 });
 
+s6('that answers no more delays the end of the daemon by one time-out', async () => {
+  const path = mountPoint();
+  const [holder, socket] = await startHolder(path, RIGHTS);
+  try {
+    const daemon = await startDaemon(['--fd-holder', `s6:${socket}`, '--source', 'none'], path);
+    const { out } = await run(['s6-fdholder-list', socket]);
+    assert.ok(out.trimEnd().split('\n').length > 1, out); // each of them is to be dropped
+    process.kill(holder.pid, 'SIGSTOP');
+    const exit = once(daemon.process, 'exit');
+    daemon.process.kill('SIGTERM');
+    assert.equal(await within(1.8 * FDHOLDER_MS, exit, 'the daemon did not end'), [0, null]);
+    assert.not(isMounted(path));
+  } finally {
+    await holder.end();
+  }
+});
+
 s6('keeps nothing of a mount that was unmounted: the next one begins anew', async () => {
   const path = mountPoint();
   const [holder, socket] = await startHolder(path, RIGHTS);
@@ -233,7 +253,7 @@ const RIGHTS: ReadonlyMap<string, string> = new Map([
 async function startHolder(
   path: string,
   rights: ReadonlyMap<string, string>,
-): Promise<[{ end(): Promise<void> }, string]> {
+): Promise<[{ readonly pid: number; end(): Promise<void> }, string]> {
   const socket = `${path}.fdholder`;
   rmSync(socket, { force: true });
   const rules = makeRules(`${path}.rules`, rights);
@@ -245,7 +265,7 @@ async function startHolder(
     await ended;
     rmSync(rules, { recursive: true });
   };
-  return [{ end }, socket];
+  return [{ pid: holder.pid!, end }, socket];
 }
 
 /** Makes rules that let root store, retrieve and list descriptors: s6-fdholderd(8). */

@@ -35,6 +35,28 @@ files('lets users write at any offset of their files', (kernel, own) => {
   assert.match(kernel.cat(kernel.walk('own/.status')), 'PENDING=1\nBYTES=8\n');
 });
 
+files(
+  'knows eight unlinked files, and does not count those that the kernel has forgotten',
+  (kernel, own) => {
+    const known = kernel.make(own, 'known', 'x');
+    kernel.unlink(own, 'known');
+    const others: number[] = [];
+    for (let n = 0; n < 20; n++) {
+      others.push(kernel.make(own, `other${n}`, 'x'));
+      kernel.unlink(own, `other${n}`);
+      if (n < 13) kernel.forget(others[n]);
+    }
+    assert.is(kernel.getattr(known)['attr.nlink'], 0);
+    others.push(kernel.make(own, 'ninth', 'x'));
+    kernel.unlink(own, 'ninth');
+    assert.is(
+      refusal(() => kernel.getattr(known)),
+      'ESTALE',
+    );
+    assert.is(kernel.getattr(others[13])['attr.nlink'], 0);
+  },
+);
+
 files('empties a file that is opened with O_TRUNC', (kernel, own) => {
   const node = kernel.make(own, 'file', 'long text');
   kernel.put(node, 'short');
