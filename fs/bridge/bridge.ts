@@ -156,9 +156,10 @@ export class Bridge {
     this.presence.connected(now);
     this.fleet?.connected(now);
     void this.#save();
-    const states = stateTopic(this.fleet === null ? host : '+');
+    // By its name too: from RabbitMQ a subscription with a wildcard gets no retained state.
+    const states = [stateTopic(host), ...(this.fleet === null ? [] : [stateTopic('+')])];
     const connection = this.link.connection!;
-    connection.subscribe([states, askTopic('+', host), answerTopic('+', host)], () =>
+    connection.subscribe([...states, askTopic('+', host), answerTopic('+', host)], () =>
       this.presence.call(connection),
     );
     this.#arm();

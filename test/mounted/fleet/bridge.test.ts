@@ -1,7 +1,6 @@
 /** `eventfs bridge` between two mounts, with Debian's mosquitto. */
-import { closeSync, openSync, readFileSync, readSync, readdirSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync, readdirSync } from 'node:fs';
 import { constants } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import { Watcher } from '../../support/clients/watcher.js';
@@ -18,6 +17,7 @@ import {
   Reader,
   forgets,
   knows,
+  onMachine,
   publish,
   scratch,
   endFleet,
@@ -160,20 +160,12 @@ bridge(
   90_000,
 );
 
-/** Runs a command with another machine id. */
-function otherMachine(id: string): string[] {
-  const file = join(scratch(), 'machine-id');
-  writeFileSync(file, `${id.repeat(32)}\n`);
-  const script = `mount --bind ${file} /etc/machine-id && exec "$@"`;
-  return ['unshare', '--mount', 'sh', '-c', script, 'sh'];
-}
-
 bridge(
   'refuses a name that a living host has, and takes it when that host is gone',
   async () => {
     const [one, other] = [host('web1', ['--keep-alive', '2']), follower()];
     await knows(fleet.path, 'web1');
-    const two = host('web1', ['--keep-alive', '2'], otherMachine('a'));
+    const two = host('web1', ['--keep-alive', '2'], onMachine('a'));
     await two.says(/web1 belongs to another machine, \w+, which is online \(use another --host/);
     assert.not.match(one.log, /connects again/, 'the host keeps its connection');
     await two.stop();
@@ -186,7 +178,7 @@ bridge(
       ...['-r', '-q', '1', '-t', topic, '-m', state],
     ]);
     assert.is(code, 0);
-    const three = host('web1', ['--keep-alive', '1'], otherMachine('b'));
+    const three = host('web1', ['--keep-alive', '1'], onMachine('b'));
     await three.says(/connected/);
     await until(
       async () => {

@@ -55,6 +55,19 @@ export class Bridge {
   }
 }
 
+/** Returns a command that runs another one with this text in a file. */
+export function withFile(path: string, text: string): string[] {
+  const file = join(scratch(), 'file');
+  writeFileSync(file, text);
+  const script = 'mount --bind "$1" "$2"; shift 2; exec "$@"';
+  return ['unshare', '--mount', 'sh', '-ec', script, 'sh', file, path];
+}
+
+/** Returns a command that runs another one with another machine id. @param id a hexadecimal digit */
+export function onMachine(id: string): string[] {
+  return withFile('/etc/machine-id', `${id.repeat(32)}\n`);
+}
+
 /** Tells whether the fleet's mount has a directory for each of these hosts. */
 export async function knows(fleet: string, ...hosts: readonly string[]): Promise<void> {
   await until(

@@ -1,11 +1,9 @@
 /** Names of brokers that have several addresses, of which some do not answer, or no address. */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
-import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { Bridge, endFleet, scratch } from '../../../support/fleet/bridges.js';
+import { Bridge, endFleet, scratch, withFile } from '../../../support/fleet/bridges.js';
 import { startBroker } from '../../../support/fleet/broker.js';
 import { delay, startHost } from '../../../support/fleet/network.js';
 import { ScriptedBroker } from '../../../support/fleet/scripted-broker.js';
@@ -34,14 +32,6 @@ tests.after(async () => {
   ScriptedBroker.stopAll();
   await endFleet(fleet);
 });
-
-/** Returns a command that runs another one with this text in a file of /etc. */
-function withFile(path: string, text: string): string[] {
-  const file = join(scratch(), 'file');
-  writeFileSync(file, text);
-  const script = 'mount --bind "$1" "$2"; shift 2; exec "$@"';
-  return ['unshare', '--mount', 'sh', '-c', script, 'sh', file, path];
-}
 
 function options(port: number | string): string[] {
   const own = ['--host', 'web1', '--fleet', fleet.path, '--state', scratch()];

@@ -11,6 +11,7 @@ import {
   Reader,
   endFleet,
   knows,
+  onMachine,
   publish,
   scratch,
 } from '../../../support/fleet/bridges.js';
@@ -147,6 +148,23 @@ tests('finds the hosts of a broker that retains nothing for wildcards, as Rabbit
   await other.says(/subscriptions with wildcards/);
   await Promise.all([one.stop(), other.stop()]);
   for (const { log } of [one, other]) assert.is(log.match(/with wildcards/g)?.length, 1, log);
+  broker.stop();
+});
+
+tests('leaves a name to its living host on such a broker, also as a follower', async () => {
+  const broker = await ScriptedBroker.start({ retainsForNames: true });
+  // One of two machines has the smaller id, and is the first one in one of two orders.
+  for (const [first, second] of ['ab', 'ba']) {
+    const name = `name-${first}`;
+    const start = (id: string): Bridge =>
+      new Bridge([...out(broker, name), '--fleet', fleet.path, ...KEEP_ALIVE], onMachine(id));
+    const one = start(first);
+    await until(() => broker.retained.has(`eventfs/1/${name}/state`), `${name} is not online`);
+    const two = start(second);
+    await two.says(/belongs to another machine, \w+, which is online/);
+    assert.not.match(one.log, /another machine/);
+    await Promise.all([one.stop(), two.stop()]);
+  }
   broker.stop();
 });
 
