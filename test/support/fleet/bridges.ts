@@ -63,7 +63,7 @@ export function withFile(path: string, text: string): string[] {
   return ['unshare', '--mount', 'sh', '-ec', script, 'sh', file, path];
 }
 
-/** Returns a command that runs another one with another machine id. @param id a hexadecimal digit */
+/** Returns a command that runs another one with a machine id of its own. @param id one digit */
 export function onMachine(id: string): string[] {
   return withFile('/etc/machine-id', `${id.repeat(32)}\n`);
 }
