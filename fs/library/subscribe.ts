@@ -62,7 +62,7 @@ const OPTIONS = [
 export function subscribe(options: SubscribeOptions = {}): Subscription {
   checkOptions('subscribe', options, OPTIONS);
   const { filter = '', mount, netlink, since, signal } = options;
-  const parsed = parsedFilter(filter instanceof Filter ? filter : new Filter(filter));
+  const parsed = parsedFilter(filterOf(filter));
   if (since !== undefined && !isEventName(String(since)))
     throw new EventfsError(
       'BAD_OPTION',
@@ -81,4 +81,11 @@ export function subscribe(options: SubscribeOptions = {}): Subscription {
       `netlink: netlink excludes ${mount === undefined ? 'since' : 'mount'} (leave one of them out)`,
     );
   return new BatchSubscription(new NetlinkBatches(netlink, parsed), signal);
+}
+
+/** Takes a filter by its text if it is of another copy of the package, whose class is another. */
+function filterOf(filter: string | Filter): Filter {
+  if (filter instanceof Filter) return filter;
+  const { text } = Object(filter) as { readonly text?: unknown };
+  return new Filter(typeof text === 'string' ? text : filter);
 }

@@ -22,7 +22,8 @@ export interface EventBatches {
 export interface Subscription extends AsyncIterableIterator<EventOrLoss, undefined> {
   /**
    * Resolves once the subscription is open: every later event is in it. Rejects with the reason if
-   * it could not be opened, and then the iterator does too.
+   * it could not be opened, and then the iterator does too. Resolves as well if `return` was called
+   * before that.
    */
   readonly ready: Promise<void>;
   /**
@@ -73,7 +74,13 @@ export class BatchSubscription implements Subscription {
 
   async #open(): Promise<void> {
     this.signal?.throwIfAborted();
-    this.#filter = await this.source.open();
+    try {
+      this.#filter = await this.source.open();
+    } catch (error) {
+      // The end of the subscription closes the source, so that the calls of `open` fail.
+      if (!this.#isEnded) throw error;
+    }
+    if (this.#isEnded) this.signal?.throwIfAborted();
   }
 
   [Symbol.asyncIterator](): this {

@@ -49,6 +49,43 @@ library('returns the events of a filter, in order, with their properties', async
   await events.return();
 });
 
+/** Returns the reason of a rejection; null if there is none. */
+const reasonOf = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => null,
+    (error: unknown) => error,
+  );
+
+library('rejects ready with the reason of an abort, whatever is under way then', async () => {
+  const reason = new Error('enough');
+  for (const options of [{}, { since: 0 }, { since: 0, filter: 'SUBSYSTEM==mine' }])
+    for (let delay = -1; delay < 8; delay++) {
+      const control = new AbortController();
+      const events = subscribe({ mount: daemon.path, ...options, signal: control.signal });
+      const opened = reasonOf(events.ready);
+      if (delay >= 0) await sleep(delay);
+      control.abort(reason);
+      const failed = await opened;
+      assert.ok(failed === null || failed === reason, String(failed));
+      assert.is(await reasonOf(events.next()), reason);
+    }
+  const events = subscribe({ mount: daemon.path, since: 0 });
+  const ended = events.return();
+  await events.ready;
+  await ended;
+  await nothingIsOpen();
+  assert.equal(readdirSync(daemon.path).sort(), ['log', 'match', 'publish']);
+});
+
+library('takes the filter of another copy of the package', async () => {
+  const filter = { text: 'DEVPATH==/copy' } as unknown as Filter;
+  const events = subscribe({ mount: daemon.path, filter });
+  await events.ready;
+  await send('/other', '/copy');
+  assert.equal(await take(events, 1), ['/copy']);
+  await events.return();
+});
+
 library('has one listener on a signal of many subscriptions', async () => {
   const warnings: Error[] = [];
   const warned = (warning: Error): unknown => warnings.push(warning);
