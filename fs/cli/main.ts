@@ -13,8 +13,7 @@ const MOUNT_HELPER = 'mount.fuse';
  */
 export async function main(argv: readonly string[]): Promise<void> {
   const program = await programFor(fromCommand(argv.slice(2))[0]);
-  const isHelpOfCompare = argv[2] === 'help' && argv[3] === 'compare'; // compare has its own parser
-  const words = isHelpOfCompare ? [...argv.slice(0, 2), 'compare', '--help'] : argv;
+  const words = argv[2] === 'help' ? wordsOfHelp(program, argv) : argv;
   try {
     if (!(await mountedByHelper(program, words))) await program.parseAsync(words);
   } catch (error) {
@@ -22,6 +21,19 @@ export async function main(argv: readonly string[]): Promise<void> {
       process.exitCode = error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
     else process.exitCode = explain(error, nameOf(program, words));
   }
+}
+
+/**
+ * Returns the words in place of `help COMMAND`. compare has a parser of its own. For a command that
+ * does not exist, commander prints the whole help as an error; the name alone is a usage error.
+ */
+function wordsOfHelp(program: Command, argv: readonly string[]): readonly string[] {
+  const [, , , name] = argv;
+  const own = argv.slice(0, 2);
+  if (name === 'compare') return [...own, 'compare', '--help'];
+  if (name === 'help') return [...own, '--help'];
+  const isKnown = program.commands.some((command) => command.name() === name);
+  return name === undefined || name.startsWith('-') || isKnown ? argv : [...own, name];
 }
 
 /** The commands that a script starts often: they start without the declarations of the others. */

@@ -127,6 +127,9 @@ function listen(bound: BoundSocket, path: string): void {
 function toUserError(error: SystemError, path: string): UserError {
   return UserError.from(error, path, {
     ENOENT: 'its directory does not exist',
+    EACCES: 'choose a directory in which this user may write',
+    EPERM: 'its filesystem has no sockets, as a mount of eventfs: choose one in /run',
+    EROFS: 'choose a directory in which this user may write, as in /run',
     ENAMETOOLONG: 'at most 107 bytes',
   });
 }

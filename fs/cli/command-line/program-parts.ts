@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { EXIT_CODE_MEANINGS, ExitCode } from '../terminal/explain.js';
 import { print, printError } from '../terminal/output.js';
+import { refuseEmptyPaths } from './empty-paths.js';
 import { refuseOtherEncodings } from './encoding.js';
 import { HELP, example, helpColumns, note } from './help.js';
 import { mountBefore } from './mount-option.js';
@@ -72,8 +73,10 @@ function exitCodes(program: Command): string {
 /** Adds to each command its example, and to its errors the name of its help. */
 export function completeCommands(program: Command): Command {
   refuseOtherEncodings(program);
+  refuseEmptyPaths(program);
   for (const command of program.commands) {
-    command.configureOutput({ outputError: hintAt(`eventfs ${command.name()} --help`) });
+    const excess = excessHint(command);
+    command.configureOutput({ outputError: hintAt(`eventfs ${command.name()} --help`, excess) });
     const commands = EXAMPLES[command.name()];
     if (commands !== undefined) command.addHelpText('after', () => example(commands));
   }
@@ -83,9 +86,23 @@ export function completeCommands(program: Command): Command {
 /**
  * Prints a usage error in one line, with the command that shows the help. commander's own way of
  * writing ends the process with another exit code if standard error is a full disk.
+ *
+ * @param excess what may be meant by an argument too many
  */
-function hintAt(help: string): (text: string) => void {
-  return (text) => printError(`${oneLine(text)} (try ${help})`);
+function hintAt(help: string, excess = ''): (text: string) => void {
+  return (text) => {
+    const hint = text.includes('too many arguments') ? excess : '';
+    printError(`${oneLine(text)} (${hint}try ${help})`);
+  };
+}
+
+/** Returns what may be meant by an argument too many of a command. */
+function excessHint(command: Command): string {
+  const takes = (name: string): boolean =>
+    command.registeredArguments.some((argument) => argument.name().toLowerCase() === name);
+  if (takes('filter')) return 'a filter with blanks needs quotes; ';
+  if (takes('dir') || command.options.every(({ long }) => long !== '--mount')) return '';
+  return 'a directory stands behind --mount; ';
 }
 
 /** Returns the version in package.json. This file is compiled to dist/fs/cli/command-line/. */

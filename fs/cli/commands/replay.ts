@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { lostOf, tellsOfLoss } from '../../client/events/text.js';
 import { type RecordedEvent, RecordingParser } from '../../client/events/recording.js';
 import { UsageError, UserError, isSystemError } from '../../shared/errors.js';
+import { FILE_HINTS } from '../terminal/explain.js';
 import { printError } from '../terminal/output.js';
 import { type EmitOptions, PublishText, send } from './emit.js';
 
@@ -141,7 +142,7 @@ function* pieces(path: string): Generator<Buffer> {
       yield buffer.subarray(0, length);
     }
   } catch (error) {
-    if (isSystemError(error)) throw UserError.from(error, path, { EISDIR: 'give a file' });
+    if (isSystemError(error)) throw UserError.from(error, path, FILE_HINTS);
     throw error;
   } finally {
     if (fd !== null) closeSync(fd);

@@ -45,6 +45,16 @@ export const RUN_HINTS = {
   ETXTBSY: 'another process writes its file: replace the file by mv',
 } as const;
 
+/** The hints for a file that can't be read or written, by errno name. */
+export const FILE_HINTS = {
+  ENOENT: 'check the path',
+  ENOTDIR: 'check the path',
+  EISDIR: 'give a file',
+  EACCES: 'check the rights of the file and of its directory',
+  EROFS: 'choose another directory',
+  ENOSPC: 'make room, then start again',
+} as const;
+
 /** Returns in one line why a command can't be started. */
 export function startFailure(error: SystemError): string {
   return UserError.from(error, 'it cannot be started', RUN_HINTS).message;

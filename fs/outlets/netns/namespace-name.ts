@@ -98,6 +98,7 @@ export class NamespaceName {
       throw isSystemError(error)
         ? UserError.from(error, path, {
             ENOENT: 'nothing has this name; ip netns list and lsns -t net show what there is',
+            EINVAL: 'no process has this number; it is 0 for a container that does not run',
             ESRCH: 'the process has ended; lsns -t net shows which there are',
             EACCES: DENIED,
             ENOSPC: 'raise fs.inotify.max_user_watches',

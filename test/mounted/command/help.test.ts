@@ -78,11 +78,11 @@ help('prints its usage on standard error and exits with 100 without a command', 
 help('refuses unknown commands, options and values with one line, a hint and 100', async () => {
   const cases: readonly (readonly [readonly string[], string])[] = [
     [['bogus'], "unknown command 'bogus'"],
+    [['help', 'statu'], "unknown command 'statu' (Did you mean status?)"],
     [['statu'], "unknown command 'statu' (Did you mean status?)"],
     [['--bogus'], "unknown option '--bogus'"],
     [['watch', '--bogus'], "unknown option '--bogus'"],
     [['watch', '--jsn'], "unknown option '--jsn' (Did you mean --json?)"],
-    [['watch', 'A==b', 'B==c'], "too many arguments for 'watch'. Expected 1 argument but got 2."],
     [['status', '--mount'], "option '--mount <dir>' argument missing"],
     [
       ['mount', '--source', 'nowhere', '/tmp'],
@@ -98,6 +98,45 @@ help('refuses unknown commands, options and values with one line, a hint and 100
     const { out, err, code } = await eventfs(...args);
     const help = COMMANDS.includes(args[0]) ? `eventfs ${args[0]} --help` : 'eventfs --help';
     assert.equal([out, err, code], ['', `eventfs: ${message} (try ${help})\n`, 100]);
+  }
+});
+
+help('says what an argument too many may have been meant for', async () => {
+  const refused = async (...args: string[]): Promise<string> => {
+    const { out, err, code } = await eventfs(...args);
+    assert.equal([out, code], ['', 100]);
+    return err;
+  };
+  for (const command of ['watch', 'wait', 'coldplug'])
+    assert.match(
+      await refused(command, 'A', '==', 'b'),
+      `got 3. (a filter with blanks needs quotes; try eventfs ${command} --help)\n`,
+    );
+  for (const command of ['status', 'top', 'doctor', 'settle'])
+    assert.match(
+      await refused(command, '/dev/events'),
+      `got 1. (a directory stands behind --mount; try eventfs ${command} --help)\n`,
+    );
+});
+
+help('refuses an empty path of each option with one line and 100', async () => {
+  const mount = ['--config', '--fifodir'];
+  const cases = [
+    ...mount.map((option) => ['mount', option, '', '/nowhere']),
+    ['mount', '/nowhere', '--mount', ''],
+    ['watch', '--mount', ''],
+    ['watch', '--record='],
+    ['emit', '--replay', ''],
+    ['exec', '--mount', '', 'true'],
+    ['doctor', '--config='],
+    ['--mount', '', 'status'],
+    ['bridge', '--state', ''],
+  ];
+  for (const args of cases) {
+    const { out, err, code } = await eventfs(...args);
+    assert.ok(err.startsWith('eventfs'), args.join(' ') + err);
+    assert.match(err, /^eventfs: \w+: --\w+: it is empty \(give a (directory|file|path)\)\n$/, err);
+    assert.equal([out, code], ['', 100], args.join(' '));
   }
 });
 

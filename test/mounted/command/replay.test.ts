@@ -143,7 +143,7 @@ command('that is damaged, missing or something else is refused with one line', a
       /damaged: line 6: expected @ TIME MONOTONIC SOURCE \([^\n]*\); 1 events of [^\n]* were published before\n$/,
     ],
     [['/etc/passwd'], 100, /\/etc\/passwd: the file is no recording: [^\n]*\n$/],
-    [['/nowhere/file'], 111, /\/nowhere\/file: No such file or directory\n$/i],
+    [['/nowhere/file'], 111, /\/nowhere\/file: No such file or directory \(check the path\)\n$/i],
     [[folder], 111, /: Illegal operation on a directory \(give a file\)\n$/i],
     [[damaged, 'A=b'], 100, /--replay: the events come from the file \(leave out KEY=VALUE\)\n$/],
     [[damaged, '--speed', 'x'], 100, /option '--speed <n>' argument 'x' is invalid[^\n]*\n$/],

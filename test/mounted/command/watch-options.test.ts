@@ -249,7 +249,10 @@ command('ends by Ctrl-C as by SIGTERM, and a recording is whole then', async () 
 command('refuses a recording that it cannot write', async () => {
   const missing = await watch('--record', '/nowhere/file');
   assert.equal([missing.code, missing.out], [111, '']);
-  assert.match(missing.err, /^eventfs: watch: \/nowhere\/file: No such file or directory\n$/i);
+  assert.match(
+    missing.err,
+    /^eventfs: watch: \/nowhere\/file: No such file or directory \(check the path\)\n$/i,
+  );
   const full = await watch('--record', '/dev/full');
   assert.is(full.code, 111);
   assert.match(full.err, /^eventfs: watch: \/dev\/full: no space left on device \([^\n]*\)\n$/i);

@@ -302,6 +302,7 @@ netns('needs a path to a network namespace: anything else is refused in one line
     [['--netns', '/run/netns/none-such'], /No such file or directory \(nothing has this name/],
     [['--netns', 'none-such'], /\/run\/netns\/none-such: No such file/],
     [['--netns', '/proc/4194304/ns/net'], /4194304\/ns\/net: No such process/],
+    [['--netns', '/proc/0/ns/net'], /: Invalid argument \(no process has this number; it is 0 for/],
     [['--netns', '/proc/self/ns/net'], /it does not have the form \/proc\/PID\/ns\/net/],
     [['--netns', `/proc/${process.pid}/ns/net`], /this is the daemon's own network namespace/],
     [

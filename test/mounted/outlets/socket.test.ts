@@ -81,6 +81,12 @@ file(
       'at most 107 bytes',
     );
     assert.match(await refused(['--source', 'none', '--socket', '']), 'PATH or PATH:MODE');
+    const other = await startDaemon();
+    assert.match(
+      await refused(['--source', 'none', '--socket', `${other.path}/s`]),
+      'Operation not permitted (its filesystem has no sockets, as a mount of eventfs',
+    );
+    await other.stop();
     const below = mountPoint();
     const { err, code } = await run([
       ...EVENTFS_NODE,

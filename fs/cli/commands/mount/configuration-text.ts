@@ -1,6 +1,7 @@
 /** The text of a configuration file. */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { UsageError, UserError, isSystemError } from '../../../shared/errors.js';
+import { FILE_HINTS } from '../../terminal/explain.js';
 
 /** The most bytes of a file: more than a person writes by hand. */
 const MOST_BYTES = 1024 * 1024;
@@ -34,7 +35,8 @@ export function configurationText(
     if (isOptional && isSystemError(error, 'ENOENT')) return null;
     // setpriv(1) keeps HOME, which then belongs to another user
     if (isOptional && isSystemError(error, 'EACCES') && process.geteuid?.() !== 0) return null;
-    throw isSystemError(error) ? UserError.from(error, file) : error;
+    if (!isSystemError(error)) throw error;
+    throw UserError.from(error, file, mustBeRegular ? {} : FILE_HINTS); // a later reading has its own
   }
   try {
     // A pipe, as of the shell's <(...), can't be read twice: it is empty, or its writer makes the

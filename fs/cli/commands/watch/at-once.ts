@@ -50,7 +50,8 @@ function plainArguments(args: readonly string[]): PlainArguments | null {
     else if (arg === '--since' && isEventName(args[i + 1] ?? '')) since = args[++i];
     else if (arg.startsWith('-') || filters.push(arg) > 1) return null;
   }
-  if (mount.includes(REPLACEMENT)) return null; // the parser refuses another encoding
+  // The parser refuses another encoding, and an empty path.
+  if (mount === '' || mount.includes(REPLACEMENT)) return null;
   if (json && properties) return null; // the parser says that they exclude each other
   const options = { json, properties, ...(since !== undefined && { since }) };
   return { filter: filters[0] ?? '', mount, options };

@@ -2,6 +2,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { RECORDING_HEADER, recordText } from '../../../client/events/recording.js';
 import { UserError, isSystemError } from '../../../shared/errors.js';
+import { FILE_HINTS } from '../../terminal/explain.js';
 import type { WatchedEvent } from './watched-event.js';
 
 /** A recording that grows. */
@@ -44,8 +45,7 @@ export class Recorder {
     try {
       return call();
     } catch (error) {
-      if (isSystemError(error))
-        throw UserError.from(error, this.path, { ENOSPC: 'make room, then start again' });
+      if (isSystemError(error)) throw UserError.from(error, this.path, FILE_HINTS);
       throw error;
     }
   }
