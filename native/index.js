@@ -18,6 +18,12 @@ function loadAddon() {
   try {
     return load(root);
   } catch (error) {
+    // A bundler has copied this text into another file, beside which there are no binaries.
+    if (!existsSync(join(root, 'native/index.js')))
+      throw Object.assign(new Error('a bundle has no binaries', { cause: error }), {
+        code: 'ERR_ADDON',
+        hint: 'leave eventfs out of the bundle, as by esbuild --external:eventfs',
+      });
     const isMissing = error.message.startsWith('No native build was found');
     const why = isMissing
       ? `no binary fits this machine (${/libc=\w+/.exec(error.message)?.[0] ?? 'no libc'}, ${process.arch})`

@@ -159,4 +159,14 @@ consumer(
   TIMEOUT_MS,
 );
 
+consumer('is told if a bundler has taken the package into its file', () => {
+  const home = installed();
+  mkdirSync(join(home, 'out'));
+  cpSync(join(PROJECT, 'native/index.js'), join(home, 'out/bundle.mjs'));
+  const { out, code } = node(home, 'out/bundle.mjs');
+  assert.is(code, 1);
+  assert.match(out, 'Error: a bundle has no binaries');
+  assert.match(out, "hint: 'leave eventfs out of the bundle, as by esbuild --external:eventfs'");
+});
+
 consumer.run();
