@@ -190,6 +190,31 @@ outliving('is no notifier: it ends before another daemon may serve', async () =>
   version.remove();
 });
 
+outliving('is the place from which a watcher gets notices of events', async () => {
+  const guarded = await startGuarded();
+  const { path } = guarded;
+  const owner = new Actor();
+  assert.match(await owner.ask(`mkdir ${path}/${owner.pid}`), /^ok/);
+  const publish = async (name: string): Promise<void> => {
+    const input = `add@/${name}\nACTION=add\nDEVPATH=/${name}\n`;
+    await run(['tee', `${path}/publish`], { input });
+  };
+  for (const name of ['a', 'b', 'c']) await publish(name);
+  const watchers = [
+    await Watcher.inotifywait(`${path}/${owner.pid}`, 'create'),
+    await Watcher.inotifywait(`${path}/log`, 'create'),
+  ];
+  await killDaemon(path);
+  assert.is((await eventfs('reload', path)).code, 0);
+  await publish('next');
+  for (const watcher of watchers) {
+    await until(() => watcher.created.length > 0, 'the next event raised nothing');
+    assert.equal(watcher.created, ['0.4']);
+  }
+  await owner.kill();
+  assert.is(await guarded.stop(), 0);
+});
+
 outliving('is each blocked read, also if the guardian ends after RESEND', async () => {
   // The old daemon gets no QUIT, and the new one is slow to take over
   const [version, reached] = [new InstalledVersion(), join(scratch, 'served')];
