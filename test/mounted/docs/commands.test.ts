@@ -38,6 +38,9 @@ const NOT_RUN: Readonly<Record<string, readonly string[]>> = {
     'useradd --system --no-create-home --shell /usr/sbin/nologin eventfs-bridge',
     'systemctl enable --now eventfs-fleet.service',
   ],
+  'docs/recipes/fleet.md': [
+    "rabbitmqctl set_permissions web1 '^mqtt-' '^(mqtt-|amq[.]topic$)' '^(mqtt-|amq[.]topic$)'",
+  ],
   'docs/recipes/lxc.md': [
     'lxc.mount.entry = /run/eventfs dev/eventfs none rbind,rslave,create=dir 0 0',
     'lxc.hook.start-host = /usr/local/lib/eventfs/lxc-start',
