@@ -25,10 +25,12 @@ export interface Abilities {
 
 /** Why the bridge says its state again and again. */
 export const NOT_RETAINED =
-  'subscriptions with wildcards get no retained messages from this broker, so the bridge publishes its state in each keep-alive time, and finds other hosts that late';
+  'subscriptions with wildcards get no retained messages from this broker, ' +
+  'so the bridge publishes its state in each keep-alive time, and finds other hosts that late';
 /** Why other hosts can't read the events. */
 export const NO_PROPERTIES =
-  'this broker drops user properties, so no host can read the events of others (use a broker with MQTT 5 at both ends)';
+  'this broker drops user properties, so no host can read the events of others ' +
+  '(use a broker with MQTT 5 at both ends)';
 
 /** The trial of one connection. */
 export class Echo {

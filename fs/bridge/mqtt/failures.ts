@@ -3,7 +3,8 @@ import { errnoText, isSystemError } from '../../shared/errors.js';
 
 /** The hint if a broker accepts no connection, and does not say why. */
 const REFUSED =
-  'its log has the reason; ports with TLS need mqtts://, all others mqtt://; a broker without MQTT 5 may do so too';
+  'its log has the reason; ports with TLS need mqtts://, all others mqtt://; ' +
+  'a broker without MQTT 5 may do so too';
 
 /** The codes for a certificate of the broker that no known authority has signed. */
 const UNKNOWN_AUTHORITY: ReadonlySet<string> = new Set([

@@ -176,7 +176,9 @@ function checkAbilities(name: string, host: string, { abilities, hasWills }: Pro
     return [
       {
         level: 'fail',
-        what: `the topics of ${host}: its messages to itself do not come back (let the host read them: docs/reference/fleet.md has the rules)`,
+        what:
+          `the topics of ${host}: its messages to itself do not come back ` +
+          '(let the host read them: docs/reference/fleet.md has the rules)',
       },
     ];
   const findings: Finding[] = [
@@ -187,7 +189,9 @@ function checkAbilities(name: string, host: string, { abilities, hasWills }: Pro
   if (!hasWills)
     findings.push({
       level: 'fail',
-      what: `${name}: the will of ${host} does not come, so that its death stays unknown (let the host write its will)`,
+      what:
+        `${name}: the will of ${host} does not come, so that its death stays unknown ` +
+        '(let the host write its will)',
     });
   return findings;
 }

@@ -36,7 +36,8 @@ export function configurationText(
     // setpriv(1) keeps HOME, which then belongs to another user
     if (isOptional && isSystemError(error, 'EACCES') && process.geteuid?.() !== 0) return null;
     if (!isSystemError(error)) throw error;
-    throw UserError.from(error, file, mustBeRegular ? {} : FILE_HINTS); // a later reading has its own
+    // A later reading has hints of its own.
+    throw UserError.from(error, file, mustBeRegular ? {} : FILE_HINTS);
   }
   try {
     // A pipe, as of the shell's <(...), can't be read twice: it is empty, or its writer makes the
