@@ -32,6 +32,8 @@ export const NO_PROPERTIES =
   'this broker drops user properties, so no host can read the events of others ' +
   '(use a broker with MQTT 5 at both ends)';
 
+const ignore = (): void => undefined;
+
 /** The trial of one connection. */
 export class Echo {
   readonly #topic: string;
@@ -57,7 +59,7 @@ export class Echo {
    *
    * @param refused called if the broker refuses one of the packets; by default that is ignored
    */
-  start(connection: Connection, refused: (code: number) => void = () => undefined): void {
+  start(connection: Connection, refused: (code: number) => void = ignore): void {
     this.stop();
     this.#connection = connection;
     this.#nonce = randomId(8);
@@ -68,7 +70,7 @@ export class Echo {
     const again = (): void =>
       connection.subscribe(
         [answerTopic('+', this.host)],
-        () => connection.publish(end, () => undefined, refused),
+        () => connection.publish(end, ignore, refused),
         refused,
       );
     connection.publish(first, again, refused);
@@ -93,19 +95,10 @@ export class Echo {
   }
 
   #finish(): void {
-    const { connection, retained, properties } = {
-      connection: this.#connection!,
-      retained: this.#retained,
-      properties: this.#properties,
-    };
-    this.stop();
     const removed = { topic: this.#topic, payload: '', retain: true };
-    connection.publish(
-      removed,
-      () => undefined,
-      () => undefined,
-    );
-    this.found({ retained, properties });
+    this.#connection!.publish(removed, ignore, ignore);
+    this.stop();
+    this.found({ retained: this.#retained, properties: this.#properties });
   }
 
   /** Ends the trial: the connection has ended. */

@@ -78,8 +78,7 @@ async function probeAbilities(
   let abilities: Abilities | null = null;
   let hasWills = false;
   const will = { topic: answerTopic(host, host), payload: `${randomId(8)}-will` };
-  const dies = (): Promise<unknown> =>
-    attempt(codec, broker, (_, done) => done(), { will, hasWill: true });
+  const dies = (): Promise<unknown> => attempt(codec, broker, (_, done) => done(), { will });
   let timer: NodeJS.Timeout | undefined;
   await attempt(codec, broker, (open, done) => {
     const end = (): void =>
@@ -121,9 +120,8 @@ function checkId(): string {
 /** The options of an attempt. */
 interface AttemptOptions {
   readonly clientId?: string;
+  /** The broker publishes it in the end. */
   readonly will?: Will;
-  /** Whether the broker publishes the will in the end. */
-  readonly hasWill?: boolean;
 }
 
 /** Takes the messages that come meanwhile. */
@@ -139,14 +137,14 @@ function attempt(
   codec: Codec,
   broker: Broker,
   work: (connection: Connection, done: () => void) => Take | void,
-  { clientId = checkId(), will, hasWill = false }: AttemptOptions = {},
+  { clientId = checkId(), will }: AttemptOptions = {},
 ): Promise<string | null> {
   return new Promise((end) => {
     const ignore = (): void => undefined;
     let take: Take | void;
     const done = (connection: Connection): void => {
       end(null);
-      connection.disconnect('done', hasWill);
+      connection.disconnect('done', will !== undefined);
     };
     try {
       const connection: Connection = new Connection(

@@ -53,7 +53,7 @@ export class Request {
 
   /** The id of the request's node. The daemon's node ids are below 2^53. */
   get nodeid(): number {
-    return this.#words[InHeader.nodeid >>> 2] + this.#words[(InHeader.nodeid >>> 2) + 1] * TWO_32;
+    return u64At(this.#words, InHeader.nodeid);
   }
 
   /** The caller's user id. */
@@ -98,9 +98,9 @@ export class Request {
    * @throws ShortRequest if the request ends before it
    */
   u64(): number {
-    const at = this.#at >>> 2;
+    const at = this.#at;
     this.skip(8);
-    return this.#words[at] + this.#words[at + 1] * TWO_32;
+    return u64At(this.#words, at);
   }
 
   /**
@@ -185,4 +185,14 @@ export class Request {
       if (name.charCodeAt(i) !== this.bytes[start + i]) return false;
     return true;
   }
+}
+
+/**
+ * Returns a 64-bit number of a request that is below 2^53.
+ *
+ * @param words the request
+ * @param offset the number's offset in bytes
+ */
+export function u64At(words: Uint32Array, offset: number): number {
+  return words[offset >>> 2] + words[(offset >>> 2) + 1] * TWO_32;
 }

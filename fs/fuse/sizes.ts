@@ -16,14 +16,14 @@ export const MAX_PAGES = 256;
  * buffer, so the caller may want more. One page is missing because the buffer need not begin at a
  * page boundary.
  */
-export const LONG_READ_BYTES = longReadBytes(MAX_PAGES);
+export const LONG_READ_BYTES = longReadBytes(MAX_PAGES * PAGE_BYTES);
 
 /**
  * Returns the fewest bytes of a READ that may be the longest.
- * @param pages the most pages of one READ
+ * @param most the bytes of the longest
  */
-export function longReadBytes(pages: number): number {
-  return (pages - 1) * PAGE_BYTES;
+export function longReadBytes(most: number): number {
+  return most - PAGE_BYTES;
 }
 
 /**

@@ -68,10 +68,8 @@ export class SystemdStore extends DescriptorStore {
 
   /** Has systemd store a socket, and looks whether the other end is still connected then. */
   async #hasRoom(): Promise<boolean> {
-    const [own, other] = socketPair();
+    const own = this.#sendEnd(`${STORE}FDNAME=${PROBE}`);
     try {
-      this.#notify(`${STORE}FDNAME=${PROBE}`, other);
-      closeSync(other);
       await this.#barrier();
       writeSync(own, '\n');
       this.forget(PROBE);
@@ -86,9 +84,7 @@ export class SystemdStore extends DescriptorStore {
 
   /** Waits until systemd has read all earlier messages: it closes the descriptor of this one. */
   async #barrier(): Promise<void> {
-    const [own, other] = socketPair();
-    this.#notify('BARRIER=1', other);
-    closeSync(other);
+    const own = this.#sendEnd('BARRIER=1');
     let watch: ReadableWatch | undefined;
     const closed = new Promise<void>((done) => (watch = new ReadableWatch(own, done)));
     try {
@@ -98,6 +94,20 @@ export class SystemdStore extends DescriptorStore {
     } finally {
       watch?.close();
       closeSync(own);
+    }
+  }
+
+  /** Sends systemd one end of a new socket pair with a message. @returns the other end */
+  #sendEnd(state: string): number {
+    const [own, other] = socketPair();
+    try {
+      this.#notify(state, other);
+      return own;
+    } catch (error) {
+      closeSync(own);
+      throw error;
+    } finally {
+      closeSync(other);
     }
   }
 

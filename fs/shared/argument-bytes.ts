@@ -2,7 +2,12 @@
 import { readFileSync } from 'node:fs';
 
 /** Node puts this in place of bytes that are not UTF-8. */
-export const REPLACEMENT = '\uFFFD';
+const REPLACEMENT = '\uFFFD';
+
+/** Returns whether a command can use a path as it is; the parser's messages say why not. */
+export function isPlainPath(path: string): boolean {
+  return path !== '' && !path.includes(REPLACEMENT);
+}
 
 /**
  * Returns the bytes of an argument of this process's command line.

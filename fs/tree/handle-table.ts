@@ -1,6 +1,6 @@
 /** The table of open files, by the numbers by which the kernel calls them. */
 import { Errno, FsError } from '../shared/errors.js';
-import type { FileHandle, Handle } from './nodes/node.js';
+import type { FileHandle, Handle, Node } from './nodes/node.js';
 import type { QuotaAccount } from './quota/account.js';
 import type { Recorder } from '../state/recorder.js';
 
@@ -84,10 +84,13 @@ export class HandleTable {
     }
   }
 
-  /** Removes an open file and refunds its memory. */
-  leave(fh: FileHandle): void {
+  /**
+   * Removes an open file and refunds its memory.
+   * @returns its node, which may have ended; undefined if no file has that number
+   */
+  leave(fh: FileHandle): Node | undefined {
     const handle = this.#handles[fh];
-    if (handle === undefined) return;
+    if (handle === undefined) return undefined;
     this.#handles[fh] = undefined;
     this.#free.push(fh);
     if (this.#free.length === this.#handles.length) this.#handles.length = this.#free.length = 0;
@@ -95,6 +98,7 @@ export class HandleTable {
     if (this.recorder !== null) handle.forgetRecord();
     handle.release();
     handle.account?.refund(0, 0, handle.heap);
+    return handle.node;
   }
 }
 

@@ -182,8 +182,11 @@ export abstract class KnownObjects {
     return this.#handles;
   }
 
-  /** RELEASE: the last descriptor is closed. Removes the open file and refunds its memory. */
-  leave(fh: FileHandle): void {
-    this.#handles.leave(fh);
+  /**
+   * RELEASE: the last descriptor is closed. Removes the open file and refunds its memory.
+   * @returns its node, which may have ended; undefined if no file has that number
+   */
+  leave(fh: FileHandle): Node | undefined {
+    return this.#handles.leave(fh);
   }
 }

@@ -2,9 +2,8 @@
  * The addresses of a broker's name. A connection tries them one after the other; the next one after
  * a failure begins with another address: one may accept connections and never answer.
  */
-import { type LookupAddress, lookup } from 'node:dns';
-import { type LookupFunction, isIP } from 'node:net';
-import type { LookupOptions } from 'node:dns';
+import { type LookupAddress, type LookupOptions, lookup } from 'node:dns';
+import type { LookupFunction } from 'node:net';
 
 /**
  * How long one of several addresses may take, in ms. Node's own 250 ms are less than a packet takes
@@ -66,9 +65,4 @@ export class Addresses {
     const at = this.#turn % addresses.length;
     return [...addresses.slice(at), ...addresses.slice(0, at)];
   }
-}
-
-/** Tells whether a text is an address, and no name. */
-export function isAddress(text: string): boolean {
-  return isIP(text) > 0;
 }

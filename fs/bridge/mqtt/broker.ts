@@ -1,8 +1,8 @@
 /** The address of a broker, and how this host proves who it is. */
-import { type Socket, connect as connectTcp } from 'node:net';
+import { type Socket, connect as connectTcp, isIP } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { UsageError } from '../../shared/errors.js';
-import { ADDRESS_MS, Addresses, isAddress } from './addresses.js';
+import { ADDRESS_MS, Addresses } from './addresses.js';
 import { readPassword, readTlsFiles } from './secrets.js';
 
 const PORTS: Readonly<Record<string, number>> = { 'mqtt:': 1883, 'mqtts:': 8883 };
@@ -106,7 +106,7 @@ export class Broker {
   #tls(): ConnectionOptions {
     return {
       minVersion: 'TLSv1.2',
-      ...(isAddress(this.host) ? {} : { servername: this.host }),
+      ...(isIP(this.host) > 0 ? {} : { servername: this.host }),
       ...readTlsFiles(this.options),
     };
   }

@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import { argumentBytes } from '../../shared/argument-bytes.js';
 import { UsageError } from '../../shared/errors.js';
 import { quoted } from '../../shared/escape.js';
+import { checkValues } from './option-values.js';
 
 /** The names of values whose bytes the commands take from `argumentBytes`. */
 const TAKES_BYTES = /^(filter|key=value|path\[=filter\])$/i;
@@ -14,12 +15,7 @@ const PASSES_ON = 'exec';
 
 /** Has a program and its commands refuse values of options and arguments that are not UTF-8. */
 export function refuseOtherEncodings(program: Command): void {
-  for (const command of [program, ...program.commands])
-    for (const option of command.options) {
-      const value = /[<[](.+)[>\]]/.exec(option.flags)?.[1];
-      if (value === undefined || TAKES_BYTES.test(value)) continue;
-      command.on(`option:${option.name()}`, refuseOtherEncoding);
-    }
+  checkValues(program, (name) => (TAKES_BYTES.test(name) ? undefined : refuseOtherEncoding));
   program.hook('preAction', (_, command) => {
     if (command.name() !== PASSES_ON) refuseInArguments(command);
   });

@@ -7,7 +7,7 @@
  */
 import { type StatsFs, close, constants, open, readFileSync, statfs, write } from 'node:fs';
 import { PUBLISH_HINTS } from '../../client/publish-hints.js';
-import { REPLACEMENT, argumentBytes } from '../../shared/argument-bytes.js';
+import { argumentBytes, isPlainPath } from '../../shared/argument-bytes.js';
 import {
   FailedCallError,
   NotServedError,
@@ -64,8 +64,7 @@ function plainArguments(args: readonly string[]): (EmitOptions & { properties: s
     else if (arg.startsWith('-') && arg !== '-') return null;
     else properties.push(arg);
   }
-  if (mount.includes(REPLACEMENT)) return null; // the parser refuses another encoding
-  return { properties, environment, mount };
+  return isPlainPath(mount) ? { properties, environment, mount } : null;
 }
 
 /**
@@ -77,7 +76,6 @@ function plainArguments(args: readonly string[]): (EmitOptions & { properties: s
  *   refuses the event, or eventfs is not mounted there
  */
 export async function emit(properties: readonly string[], options: EmitOptions): Promise<void> {
-  if (options.mount === '') throw new UsageError('--mount: it is empty (give a directory)');
   const event =
     properties.length === 1 && properties[0] === '-'
       ? (await import('../terminal/input.js')).readAll()

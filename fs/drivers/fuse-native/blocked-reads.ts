@@ -17,12 +17,10 @@ import type { QuotaLedger } from '../../tree/quota/ledger.js';
  * reads than that may wake together.
  */
 export const MOST_PARKED = 8;
-/** The most pages of one READ: libfuse 2 negotiates no more. */
-const MOST_PAGES = 32;
-/** The most bytes that one READ of the kernel asks for. */
+/** The most bytes that one READ of the kernel asks for: libfuse 2 negotiates no more. */
 const MOST_DATA = 128 * 1024;
 /** A READ of at least this many bytes may be one of several (streamReadBytes). */
-export const LONG_READ_BYTES = longReadBytes(MOST_PAGES);
+export const LONG_READ_BYTES = longReadBytes(MOST_DATA);
 
 /** A read(2) that the driver may park. */
 export interface AskedRead {

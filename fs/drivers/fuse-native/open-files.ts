@@ -24,8 +24,6 @@ export class OpenFiles {
   readonly hidden = new HiddenFiles();
   /** The flags of open(2), by handle. */
   readonly #flags: number[] = [];
-  /** The file of each handle: at its close, the tree names none of a directory that has ended. */
-  readonly #nodes: (Node | undefined)[] = [];
 
   constructor(private readonly tree: Tree) {}
 
@@ -47,7 +45,6 @@ export class OpenFiles {
     }
     const fh = this.tree.enter(handle, account, heap);
     this.#flags[fh] = flags;
-    this.#nodes[fh] = handle.node;
     return fh;
   }
 
@@ -93,9 +90,7 @@ export class OpenFiles {
 
   /** close(2) of the last descriptor. */
   release(fh: number): void {
-    const node = this.#nodes[fh];
-    this.#nodes[fh] = undefined;
-    this.tree.leave(fh as FileHandle);
+    const node = this.tree.leave(fh as FileHandle);
     if (node !== undefined) this.hidden.closed(node);
   }
 

@@ -3,7 +3,7 @@
  * Node's own: for the options that users type most.
  */
 import { requireMount } from '../../../client/mounted.js';
-import { REPLACEMENT } from '../../../shared/argument-bytes.js';
+import { isPlainPath } from '../../../shared/argument-bytes.js';
 import { isEventName } from '../../../uevent/event-name.js';
 import { DEFAULT_DIRECTORY } from '../../defaults.js';
 import { explain } from '../../terminal/explain.js';
@@ -50,8 +50,7 @@ function plainArguments(args: readonly string[]): PlainArguments | null {
     else if (arg === '--since' && isEventName(args[i + 1] ?? '')) since = args[++i];
     else if (arg.startsWith('-') || filters.push(arg) > 1) return null;
   }
-  // The parser refuses another encoding, and an empty path.
-  if (mount === '' || mount.includes(REPLACEMENT)) return null;
+  if (!isPlainPath(mount)) return null;
   if (json && properties) return null; // the parser says that they exclude each other
   const options = { json, properties, ...(since !== undefined && { since }) };
   return { filter: filters[0] ?? '', mount, options };

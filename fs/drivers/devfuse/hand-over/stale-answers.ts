@@ -7,10 +7,9 @@
  * kernel closes only files whose number it knows.
  */
 import { InHeader, Opcode, Size } from '../../../fuse/abi.js';
+import { u64At } from '../../../fuse/request.js';
 import type { FileHandle, NodeId } from '../../../tree/nodes/node.js';
 import type { Tree } from '../../../tree/tree.js';
-
-const TWO_32 = 2 ** 32;
 
 /**
  * Returns whether the recorded reply to the request in memory shows the contents or attributes of
@@ -21,16 +20,11 @@ export function isStale(tree: Tree, words: Uint32Array): boolean {
   switch (words[InHeader.opcode >>> 2]) {
     case Opcode.FUSE_READ:
     case Opcode.FUSE_READDIR:
-      return tree.handles.hasEnded(numberAt(words, Size.fuse_in_header) as FileHandle);
+      return tree.handles.hasEnded(u64At(words, Size.fuse_in_header) as FileHandle);
     case Opcode.FUSE_LOOKUP:
     case Opcode.FUSE_GETATTR:
-      return tree.hasEnded(numberAt(words, InHeader.nodeid) as NodeId);
+      return tree.hasEnded(u64At(words, InHeader.nodeid) as NodeId);
     default:
       return false;
   }
-}
-
-/** Returns the 64-bit number at an offset in bytes. */
-function numberAt(words: Uint32Array, offset: number): number {
-  return words[offset >>> 2] + words[(offset >>> 2) + 1] * TWO_32;
 }

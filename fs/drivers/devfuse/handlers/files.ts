@@ -94,8 +94,8 @@ export class FileHandlers implements Pick<Handlers, Methods> {
     const uring = isCached ? undefined : handle.uringThread(pid);
     if (uring?.read(place, size) === true) return DONE;
     const isLong = size >= LONG_READ_BYTES;
-    // The same holds for a long read of any file by io_uring: after a full read the kernel would
-    // read the next part of the buffer, at another offset, before it asks for a rest.
+    // A long read by io_uring is not filled either, whatever the file: the kernel would read the
+    // next part of the buffer then, at another offset, before it asks for a rest.
     const isStreamed = handle.isStream || uring !== undefined;
     const sink = this.reads.sink(isStreamed ? streamReadBytes(size) : size);
     const mayWait = (flags & O_NONBLOCK) === 0 && !this.reads.ending && uring?.mayWait !== false;
