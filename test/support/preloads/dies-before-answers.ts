@@ -5,14 +5,7 @@
  */
 import { existsSync, readFileSync, unlinkSync } from 'node:fs';
 import { Transactions } from '../../../fs/drivers/devfuse/transactions.js';
-
-function isAlive(pid: number): boolean {
-  try {
-    return !readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') Z ');
-  } catch {
-    return false; // it is reaped
-  }
-}
+import { isDead } from '../processes.js';
 
 const victim = process.env.EVENTFS_TEST_VICTIM!;
 
@@ -25,6 +18,6 @@ Transactions.prototype.answers = function (reads, uniques, copied) {
   const pid = Number(readFileSync(victim, 'latin1'));
   unlinkSync(victim);
   process.kill(pid, 'SIGKILL');
-  while (isAlive(pid));
+  while (!isDead(pid));
   process.kill(process.pid, 'SIGKILL');
 };
