@@ -53,20 +53,20 @@ export function endingFields(ending: Ending): LogFields {
 }
 
 /** Returns how a dead process has ended. Its pidfd must still be open. */
-export function readEnding({ pid, pidfd }: DeadOwner): Ending {
+export function readEnding(owner: DeadOwner): Ending {
+  return endingSoFar(owner) ?? null;
+}
+
+/** Returns the same, or undefined if the kernel may tell it later: the process is not reaped. */
+function endingSoFar({ pid, pidfd }: DeadOwner): Ending | undefined {
   let status = system.exitStatus(pidfd);
   if (status === NOT_REAPED) {
     const zombie = zombieStatus(pid);
     // If the process is still not reaped, the file of /proc was its own.
     status = system.exitStatus(pidfd);
-    if (status === NOT_REAPED && zombie !== null) status = zombie;
+    if (status === NOT_REAPED) return zombie === null ? undefined : endingOf(zombie);
   }
   return status < 0 ? null : endingOf(status);
-}
-
-/** Returns whether the process has not been waited for yet. */
-function isUnreaped({ pidfd }: DeadOwner): boolean {
-  return system.exitStatus(pidfd) === NOT_REAPED;
 }
 
 /** Places in /proc/<pid>/stat behind the process's name: proc_pid_stat(5). */
@@ -188,13 +188,13 @@ export class Endings {
   step(): boolean {
     for (let n = 0; n < OWNERS_A_STEP && this.#first < this.#waiting.length; n++) {
       const owner = this.#waiting[this.#first++];
-      const ending = readEnding(owner);
-      if (ending === null && owner.attempts < MOST_ATTEMPTS && isUnreaped(owner)) {
+      const ending = endingSoFar(owner);
+      if (ending === undefined && owner.attempts < MOST_ATTEMPTS) {
         owner.attempts++;
         this.#dying.push(owner);
         continue;
       }
-      this.#count(ending);
+      this.#count(ending ?? null);
       system.closePidfd(owner.pidfd);
     }
     if (this.#first < this.#waiting.length) return false;

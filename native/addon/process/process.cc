@@ -30,17 +30,17 @@ static constexpr int kUnknown = -2;
 
 static int exitStatusOf(int pidfd) {
   PidfdInfo answer{};
-  // Twice: a parent may reap the process between the kernel's look for the status and its look for
-  // the process (fs/pidfs.c, pidfd_info), and the kernel then finds neither.
+  // Twice: a parent may reap the process between any two of these looks. The first answer is then
+  // without the status, and the process is no longer there. The kernel keeps the status before it
+  // removes the process (kernel/exit.c, release_task), so the second answer has it.
   for (int attempt = 0; attempt < 2; ++attempt) {
     answer.mask = kPidfdInfoExit;
-    bool isAnswered = askPidfd(pidfd, answer);
-    if (isAnswered && (answer.mask & kPidfdInfoExit) != 0) return answer.exitCode;
-    if (isAnswered || errno != ESRCH) break;
+    if (askPidfd(pidfd, answer) && (answer.mask & kPidfdInfoExit) != 0) return answer.exitCode;
+    // Signal 0 only checks whether the process is there: a zombie is
+    bool isThere = syscall(SYS_pidfd_send_signal, pidfd, 0, nullptr, 0) == 0 || errno == EPERM;
+    if (isThere) return kNotReaped;
   }
-  // Signal 0 only checks whether the process is there: a zombie is
-  bool isThere = syscall(SYS_pidfd_send_signal, pidfd, 0, nullptr, 0) == 0 || errno == EPERM;
-  return isThere ? kNotReaped : kUnknown;
+  return kUnknown;
 }
 
 static Napi::Value exitStatus(const Napi::CallbackInfo& info) {

@@ -2,9 +2,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
+import { createInterface } from 'node:readline';
 import * as assert from 'uvu/assert';
 import { exitStatus, openPidfd } from '#native';
 import { Endings, endingOf, endingText, readEnding } from '../../../fs/owners/endings.js';
+import { replaceProcesses, system } from '../../../fs/owners/system.js';
+import { until } from '../../support/mount/daemon.js';
 import type { Pid } from '../../../fs/owners/process.js';
 import { suite } from '../../support/runner/suite.js';
 
@@ -50,6 +53,49 @@ ending('is not known while the process lives', async () => {
   await once(child, 'exit');
   assert.equal(readEnding({ pid: child.pid! as Pid, pidfd }), { signal: 'SIGKILL', dumped: false });
   closeSync(pidfd);
+});
+
+ending('is counted if the parent reaps the process after the last look of an attempt', async () => {
+  const looks = [-1, -1, 7 << 8];
+  const before = { ...system };
+  replaceProcesses({
+    ...system,
+    exitStatus: () => looks.shift() ?? 7 << 8,
+    readWhole: () => '1 (a process that /proc hides) S 0',
+    closePidfd: () => undefined,
+  });
+  const endings = new Endings();
+  endings.postponeBy((task) => void task.step());
+  endings.add({ pid: 1 as Pid, pidfd: -1 });
+  await until(() => endings.pending === 0, 'the owner is not counted');
+  replaceProcesses(before);
+  assert.equal(endings.counts, { exited: 1, signalled: 0, unknown: 0 });
+});
+
+/** A parent of many children: at each number N it reaps child N, which ends with N % 256. */
+const REAPER = `import os, sys
+children = []
+for n in range(int(sys.argv[1])):
+    pid = os.fork()
+    if pid == 0: os._exit(n % 256)
+    children.append(pid)
+for pid in children: os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+print(*children, flush=True)
+sys.stdin.readline()
+for pid in children: os.waitpid(pid, 0)`;
+
+ending('is known whenever the parent reaps the process between two looks', async () => {
+  const children = 4000;
+  const parent = spawn('python3', ['-c', REAPER, String(children)]);
+  const [pids] = (await once(createInterface(parent.stdout), 'line')) as [string];
+  const pidfds = pids.split(' ').map(Number).map(openPidfd);
+  parent.stdin.end('\n');
+  for (const [n, pidfd] of pidfds.entries()) {
+    let status = -1;
+    while (status === -1) status = exitStatus(pidfd);
+    assert.is(status, (n % 256) << 8, `child ${n}`);
+    closeSync(pidfd);
+  }
 });
 
 ending.run();
