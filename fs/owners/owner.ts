@@ -4,16 +4,22 @@ import type { Pid } from './process.js';
 
 /** A thing that ends with its owner. */
 export interface Mortal {
-  /** Ends the thing: its owner is dead. */
+  /** Whether the thing stays after its owner's death. */
+  readonly isSticky: boolean;
+  /** Removes the thing, or notes that it stays: its owner is dead. */
   ownerDied(): void;
   /** Describes the thing, and what its end frees, for the trace. */
   describe(): string;
 }
 
-/** A living process that owns a thing. */
+/** A process that owns a thing, or that has died and left one. */
 export class Owner {
-  /** The things that end with the process. */
+  /** Whether the process is dead. Then the things that it owns have ended, but the sticky ones. */
+  isDead = false;
+  /** The things that the process owns. */
   readonly owned = new Set<Mortal>();
+  /** How many of them are sticky. */
+  staying = 0;
   #handle: string | null;
 
   constructor(
@@ -31,6 +37,22 @@ export class Owner {
    */
   get handle(): string {
     return (this.#handle ??= this.pidfd < 0 ? '' : this.pidfds.handleOf(this.pid, this.pidfd));
+  }
+
+  /** Makes the process the owner of a thing. */
+  own(thing: Mortal): void {
+    this.owned.add(thing);
+    if (thing.isSticky) this.staying++;
+  }
+
+  /**
+   * Takes a thing from the process.
+   * @returns whether the process owned it
+   */
+  disown(thing: Mortal): boolean {
+    if (!this.owned.delete(thing)) return false;
+    if (thing.isSticky) this.staying--;
+    return true;
   }
 
   /** Lets go of the handle: the process has ended, or owns nothing any more. */

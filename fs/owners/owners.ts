@@ -15,6 +15,7 @@ import { ownOrAncestor } from './ancestors.js';
 import type { Caller } from './caller.js';
 import { traceDeath } from './death-trace.js';
 import { Endings } from './endings.js';
+import { Estates } from './estates.js';
 import { SignalRights } from './signal-rights.js';
 import { KeptPidfds } from './kept-pidfds.js';
 import { OuterCallers } from './outer-callers.js';
@@ -43,11 +44,14 @@ export class Owners {
   readonly #outerCallers = new OuterCallers();
   /** How the dead owners ended. */
   readonly endings = new Endings();
+  /** The dead owners whose things are not all removed yet. */
+  readonly estates = new Estates(this.endings);
   readonly #processes: ProcessFiles;
   readonly #pidfds: KeptPidfds;
 
   /**
-   * @param onDeath called after an owner's death, when everything that it owned has ended
+   * @param onDeath called after an owner's death, when everything that it owned has ended for all
+   *   processes
    * @param keeper keeps pidfds for the next daemon where the kernel has no handles of them
    * @param mostDescriptors owners get no descriptor with this number or a higher one
    */
@@ -58,7 +62,7 @@ export class Owners {
     mostDescriptors = Infinity,
   ) {
     this.#pidfds = new KeptPidfds(keeper);
-    this.#processes = new ProcessFiles(this.endings, mostDescriptors);
+    this.#processes = new ProcessFiles(this.estates, mostDescriptors);
   }
 
   /** The number of owners. */
@@ -224,12 +228,12 @@ export class Owners {
 
   /** Makes `owner` the owner of `thing`, which then ends with it. */
   bind(owner: Owner, thing: Mortal): void {
-    owner.owned.add(thing);
+    owner.own(thing);
   }
 
   /** Takes `thing` from its owner, because it is gone or has no owner any more. */
   release(owner: Owner, thing: Mortal): void {
-    owner.owned.delete(thing);
+    owner.disown(thing);
     this.releaseUnused(owner);
   }
 
@@ -240,6 +244,7 @@ export class Owners {
 
   /** Closes every pidfd and the epoll set. */
   close(): void {
+    this.estates.finish();
     this.endings.finish();
     for (const owner of this.#owners.values()) system.closePidfd(owner.pidfd);
     this.#owners.clear();
@@ -278,16 +283,9 @@ export class Owners {
     const owner = this.#owners.get(pid);
     if (owner === undefined) return;
     this.#owners.delete(pid);
-    const things =
-      this.trace.deaths === null
-        ? ''
-        : [...owner.owned].map((thing) => thing.describe()).join('; ');
-    for (const thing of owner.owned) thing.ownerDied();
-    owner.owned.clear();
-    owner.dropHandle();
-    this.endings.add(owner);
+    if (this.trace.deaths !== null) traceDeath(this.trace.deaths, owner);
+    this.estates.add(owner);
     this.onDeath();
-    if (this.trace.deaths !== null) traceDeath(this.trace.deaths, owner, things);
   }
 
   #forget(owner: Owner): void {

@@ -7,25 +7,23 @@
 import type { DeathWatch } from '#native';
 import { Errno, FsError, isSystemError } from '../shared/errors.js';
 import type { Caller } from './caller.js';
-import type { Endings } from './endings.js';
-import {
-  type Pid,
-  type ProcessStatus,
-  asFull,
-  descriptorRefusals,
-  noDescriptor,
-  readStatus,
-} from './process.js';
+import { type Pid, type ProcessStatus, asFull, noDescriptor, readStatus } from './process.js';
 import { system } from './system.js';
+
+/** The pidfds of dead owners. */
+export interface DeadPidfds {
+  /** Closes them: the daemon has no descriptor left. Throws `error` if that does not help. */
+  makeRoom(error: unknown): void;
+}
 
 /** The files of processes. */
 export class ProcessFiles {
   /**
-   * @param endings holds the pidfds of dead owners
+   * @param dead holds the pidfds of dead owners
    * @param mostDescriptors pidfds with this number or a higher one are refused
    */
   constructor(
-    private readonly endings: Endings,
+    private readonly dead: DeadPidfds,
     private readonly mostDescriptors = Infinity,
   ) {}
 
@@ -40,7 +38,7 @@ export class ProcessFiles {
     try {
       return readStatus(id);
     } catch (error) {
-      this.#makeRoom(error);
+      this.dead.makeRoom(error);
       return readStatus(id);
     }
   }
@@ -68,7 +66,7 @@ export class ProcessFiles {
     try {
       return this.#open(pid);
     } catch (error) {
-      this.#makeRoom(error);
+      this.dead.makeRoom(error);
       return this.#open(pid);
     }
   }
@@ -78,14 +76,6 @@ export class ProcessFiles {
     if (pidfd < this.mostDescriptors) return pidfd;
     system.closePidfd(pidfd);
     throw noDescriptor();
-  }
-
-  /** Closes the pidfds of dead owners. Throws `error` if that does not help. */
-  #makeRoom(error: unknown): void {
-    const isFull = error instanceof FsError && error.errno === Errno.ENFILE;
-    if (!isFull || this.endings.pending === 0) throw error;
-    descriptorRefusals.count--; // no caller is refused yet
-    this.endings.finish();
   }
 }
 

@@ -29,10 +29,11 @@ interface StatusSources {
 /** Returns the totals of all process directories. */
 function directoryTotals({ root, deliveries }: StatusSources): Totals {
   let [pending, most, lost] = [0, 0, deliveries.lostByEnded];
-  for (const { queue } of root.directories) {
+  for (const { queue, lifetime } of root.directories) {
+    lost += queue.lost;
+    if (lifetime.over) continue;
     pending += queue.entries.size;
     most = Math.max(most, queue.entries.size);
-    lost += queue.lost;
   }
   return { pending, most, lost };
 }
@@ -77,7 +78,7 @@ export class DaemonStatus {
       ['DIRECTORIES_LOST', ofDirectories.lost],
       ['STREAMS_PENDING', ofStreams.pending],
       ['STREAMS_LOST', ofStreams.lost],
-      ['DIRECTORIES', root.directories.size],
+      ['DIRECTORIES', root.size],
       ['OWNERS', owners.size],
       ...owners.endings.statusLines(),
       ['STREAMS', streams.size],

@@ -74,6 +74,7 @@ export class Tree extends KnownObjects implements TreeContext, BusListener, Filt
     this.publish = new PublishFile(this.newNodeId(), FOREVER, bus);
     this.root.fix('publish', this.publish);
     bus.attach(this);
+    owners.estates.postponeBy((task) => this.turns.add(task));
     if (this.recorder !== null) recordTree(this, this.recorder);
   }
 

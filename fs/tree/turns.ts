@@ -31,6 +31,7 @@ export class Turns {
   /** The index of the first task that is not done. */
   #first = 0;
   #isScheduled = false;
+  #isWorking = false;
   #windowStartMs = -Infinity;
   #spentInWindowMs = 0;
   readonly #turn = (): void => {
@@ -46,10 +47,11 @@ export class Turns {
 
   /**
    * Takes a task: does it at once if it is short, else in turns after the tasks that wait already.
+   * A step may add tasks.
    */
   add(task: Task): void {
     this.#tasks.push(task);
-    if (this.#isScheduled) return;
+    if (this.#isScheduled || this.#isWorking) return;
     const nowMs = clock.monotonicMs();
     if (nowMs - this.#windowStartMs > WINDOW_MS) {
       this.#windowStartMs = nowMs;
@@ -73,9 +75,14 @@ export class Turns {
   #work(mostMs: number): number {
     const startMs = clock.monotonicMs();
     let spentMs = 0;
-    while (this.#first < this.#tasks.length && spentMs < mostMs) {
-      if (this.#tasks[this.#first].step()) this.#first++;
-      spentMs = clock.monotonicMs() - startMs;
+    this.#isWorking = true;
+    try {
+      while (this.#first < this.#tasks.length && spentMs < mostMs) {
+        if (this.#tasks[this.#first].step()) this.#first++;
+        spentMs = clock.monotonicMs() - startMs;
+      }
+    } finally {
+      this.#isWorking = false;
     }
     if (this.#first === this.#tasks.length) {
       this.#tasks = [];

@@ -8,8 +8,9 @@ import { COUNTED } from './model/quota.js';
 /** Compares queues and quotas. */
 export function compareState(model: Model, tree: Tree): void {
   // The daemon has not drained the deaths yet that came since its last step.
-  if (tree.root.directories.size !== model.directories.length) return;
-  compareQuotas(model, tree);
+  if (tree.root.size !== model.directories.length) return;
+  // The contents of ended directories are charged until a turn frees them.
+  if (tree.turns.pending === 0) compareQuotas(model, tree);
   for (const directory of model.directories) compareQueue(directory, tree);
 }
 

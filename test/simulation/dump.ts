@@ -49,7 +49,7 @@ function* linesOf(directory: EventDirectory): Iterable<string> {
 function* observable(tree: Tree): Iterable<string> {
   const { root, log, bus, ledger } = tree;
   yield `/ ${showAttributes(root)}`;
-  for (const node of root.fixedNodes) yield `fixed ${showAttributes(node)}`;
+  for (const node of root.always.nodes) yield `fixed ${showAttributes(node)}`;
   yield* linesOf(log);
   for (const directory of root.directories) {
     yield* linesOf(directory);

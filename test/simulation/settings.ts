@@ -9,6 +9,7 @@ export function settingsFrom(random: Random): ModelSettings {
   const isGuarded = !random.once(4);
   return {
     isGuarded,
+    isSlow: !isTight,
     queue: {
       events: random.between(2, 12),
       bytes: random.between(300, 1500),
@@ -40,4 +41,12 @@ export function settingsFrom(random: Random): ModelSettings {
 /** Returns the sizes of the parts of the state. */
 export function sizesOf({ ring }: ModelSettings): StateSizes {
   return { ring: ring.bytes, mailbox: 4096, half: 16 * 1024 * 1024 };
+}
+
+/** One of 10 looks at the clock of a slow daemon finds that a millisecond has gone by. */
+const SLOW_ONCE_IN = 10;
+
+/** Returns how far the clock goes on between two looks, in milliseconds. */
+export function stepMs({ isSlow }: ModelSettings, random: Random): number {
+  return isSlow && random.once(SLOW_ONCE_IN) ? 1 : 0.0001;
 }

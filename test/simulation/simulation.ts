@@ -22,7 +22,7 @@ import { handlersOf } from './model/handlers.js';
 import { Mismatch, Model, check, describe } from './model/model.js';
 import { checkPlaces } from './recorded.js';
 import { Replies } from './replies.js';
-import { settingsFrom, sizesOf } from './settings.js';
+import { settingsFrom, sizesOf, stepMs } from './settings.js';
 
 /** How often the whole state is compared, in steps. */
 const COMPARE_EVERY = 16;
@@ -83,7 +83,7 @@ export class Simulation implements Observer {
   #clock(): Clock {
     return {
       epochMs: () => this.#epochMs,
-      monotonicMs: () => (this.#monotonicMs += 0.0001),
+      monotonicMs: () => (this.#monotonicMs += stepMs(this.model.settings, this.random)),
       cpuMs: () => 0,
       random: () => this.random.fraction(),
       soon: (callback) => this.#soon.push(callback),

@@ -13,11 +13,17 @@ import type { Caller, Owners } from '../../owners/owners.js';
 import type { Pid } from '../../owners/process.js';
 import { type NamedDirectory, pidOf } from './pid-names.js';
 
+/** A directory that ends with its owner. */
+interface MortalDirectory extends NamedDirectory {
+  readonly ino: number;
+  readonly lifetime: { readonly over: boolean };
+}
+
 /** The notifier finds a directory by this name that it can't find by its own. */
 const TWIN_NAME = /^\.twin-([0-9]+)$/;
 
 /** Finds the directory that a process means by a name. */
-export class DirectoryNames<Directory extends NamedDirectory & { readonly ino: number }> {
+export class DirectoryNames<Directory extends MortalDirectory> {
   /** The directories with inner names, by name and by the owner's PID, oldest first. */
   readonly #inner = new Map<string, Map<Pid, Directory>>();
   /** The same by inode number. */
@@ -28,6 +34,14 @@ export class DirectoryNames<Directory extends NamedDirectory & { readonly ino: n
     private readonly directories: Sequence<Directory>,
     private readonly owners: Owners,
   ) {}
+
+  /**
+   * Returns the directory that stands in the place of a new one: its owner is dead, and the daemon
+   * has not removed it yet.
+   */
+  inTheWay(name: string, owner: { readonly pid: Pid }): Directory | undefined {
+    return this.directories.get(keyOf({ name, owner }));
+  }
 
   /**
    * Notes the name of a new directory.
@@ -60,7 +74,11 @@ export class DirectoryNames<Directory extends NamedDirectory & { readonly ino: n
    * @returns undefined if there is none
    */
   any(name: string): Directory | undefined {
-    return this.directories.get(name) ?? this.#inner.get(name)?.values().next().value;
+    const outer = living(this.directories.get(name));
+    if (outer !== undefined || this.#inner.size === 0) return outer;
+    for (const inner of this.#inner.get(name)?.values() ?? [])
+      if (!inner.lifetime.over) return inner;
+    return undefined;
   }
 
   /** Returns whether other directories of the same name hide this one in the listing. */
@@ -77,13 +95,13 @@ export class DirectoryNames<Directory extends NamedDirectory & { readonly ino: n
    * @throws FsError ENFILE if the daemon has no descriptor left
    */
   find(name: string, caller?: Caller): Directory | undefined {
-    const outer = this.directories.get(name);
+    const outer = living(this.directories.get(name));
     const inner = this.#inner.get(name);
     if (inner === undefined)
       return outer === undefined || this.#isStrangers(outer, caller) ? undefined : outer;
     const meant = caller === undefined ? undefined : this.owners.meant(pidOf(name)!, caller);
     if (meant === undefined) return this.any(name);
-    return outer?.owner.pid === meant ? outer : inner.get(meant);
+    return outer?.owner.pid === meant ? outer : living(inner.get(meant));
   }
 
   /**
@@ -108,16 +126,29 @@ export class DirectoryNames<Directory extends NamedDirectory & { readonly ino: n
   /** Returns the hidden directory that has this name for the notifier. */
   findForNotifier(name: string): Directory | undefined {
     const ino = TWIN_NAME.exec(name)?.[1];
-    return ino === undefined ? undefined : this.#innerByInode.get(Number(ino));
+    return ino === undefined ? undefined : living(this.#innerByInode.get(Number(ino)));
   }
 }
 
-function isInner({ name, owner }: NamedDirectory): boolean {
+/** Returns the directory unless its owner is dead. */
+function living<Directory extends MortalDirectory>(
+  directory: Directory | undefined,
+): Directory | undefined {
+  return directory?.lifetime.over === true ? undefined : directory;
+}
+
+/** The parts of a directory that decide what kind of name it has. */
+interface Named {
+  readonly name: string;
+  readonly owner: { readonly pid: Pid };
+}
+
+function isInner({ name, owner }: Named): boolean {
   const pid = pidOf(name);
   return pid !== undefined && pid !== (owner.pid as number);
 }
 
 /** Returns a key that no other directory has: a name has no slash. */
-function keyOf(directory: NamedDirectory): string {
+function keyOf(directory: Named): string {
   return isInner(directory) ? `${directory.name}/${directory.owner.pid}` : directory.name;
 }

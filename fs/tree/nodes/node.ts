@@ -21,13 +21,25 @@ declare const nodeId: unique symbol;
  * reuses a number. 1 is the root.
  */
 export type NodeId = number & { readonly [nodeId]: true };
+
+/** Stands for the owner of nodes that no death ends. */
+export const IMMORTAL = { isDead: false } as const;
+
 /**
  * The mark that a process directory shares with everything in it. All nodes that last as long as
  * the mount share one mark, {@link FOREVER}.
  */
 export class Lifetime {
+  /** Whether the lifetime has ended by itself. */
+  isEnded = false;
+
+  /** @param owner its death ends the lifetime too */
+  constructor(public owner: { readonly isDead: boolean } = IMMORTAL) {}
+
   /** Whether the lifetime has ended. Then every node that shares it is stale. */
-  over = false;
+  get over(): boolean {
+    return this.isEnded || this.owner.isDead;
+  }
 }
 
 /** The lifetime of nodes that last as long as the mount. */

@@ -18,7 +18,7 @@ import type { Task } from '../turns.js';
 import { PERMISSION_BITS } from './attributes.js';
 import type { DirectoryNames } from './directory-names.js';
 import { StatusFile } from './fixed/text-file.js';
-import { Lifetime, type Node, type NodeId } from './node.js';
+import { IMMORTAL, Lifetime, type Node, type NodeId } from './node.js';
 import { ReceivingDirectory } from './process/receiving-directory.js';
 import { directoryFields, ghostFields } from './process/directory-record.js';
 import { describeDirectory, directoryStatus } from './process/directory-status.js';
@@ -52,7 +52,7 @@ export class ProcessDirectory
   position = -1;
   /** Whether the directory stays after its owner has died. */
   #isSticky = false;
-  /** Whether the owner is dead. */
+  /** Whether the directory has been told that the owner is dead. */
   #isOrphaned = false;
   /**
    * Whether the first `step` after the end has run: the directory gets no events, and the tree has
@@ -82,7 +82,7 @@ export class ProcessDirectory
     super(
       context,
       id,
-      new Lifetime(),
+      new Lifetime(owner),
       new Queue(context.settings.queueLimits, account, () => this.fileComplete()),
       mode & PERMISSION_BITS,
       account,
@@ -98,8 +98,9 @@ export class ProcessDirectory
 
   /** Writes the record of the directory, without its entries. */
   record(journal: Journal): void {
-    if (this.lifetime.over) return; // `end` has dropped it
-    journal.put('directory', directoryFields(this, this.own, this.start, this.listedTo));
+    if (this.lifetime.isEnded) return; // `end` has dropped it
+    const { own, start, listedTo } = this;
+    journal.put('directory', directoryFields(this, own, { start, listedTo }, this.#isOrphaned));
   }
 
   /** Sets the times of an event that came after the directory was recorded. */
@@ -118,7 +119,7 @@ export class ProcessDirectory
    */
   restore(state: Fields<'directory'>): void {
     this.position = state.position;
-    this.#isSticky = state.isSticky === 1;
+    this.#stay(state.isSticky === 1);
     this.#isOrphaned = state.isOrphaned === 1;
     this.own.accessed = timeOf(state, 'accessed');
     this.restorePermitted(timeOf(state, 'permitted'));
@@ -175,9 +176,17 @@ export class ProcessDirectory
    * Makes the directory sticky, or makes it end with its owner: at once, if the owner is dead.
    */
   setSticky(isSticky: boolean): void {
-    this.#isSticky = isSticky;
+    const { owner } = this;
+    const isOwned = owner.disown(this);
+    this.#stay(isSticky);
+    if (isOwned && !owner.isDead) owner.own(this);
     this.recordChange();
-    if (!isSticky && this.#isOrphaned) this.ownerDied();
+    if (!isSticky && this.isOrphaned) this.ownerDied();
+  }
+
+  #stay(isSticky: boolean): void {
+    this.#isSticky = isSticky;
+    this.lifetime.owner = isSticky ? IMMORTAL : this.owner;
   }
 
   /**
@@ -191,7 +200,7 @@ export class ProcessDirectory
 
   /** Whether the owner is dead and the directory stays because it is sticky. */
   get isOrphaned(): boolean {
-    return this.#isOrphaned;
+    return this.#isOrphaned || this.owner.isDead;
   }
 
   /** Returns what the death of the owner does to the directory, in words, for the trace. */
@@ -200,8 +209,8 @@ export class ProcessDirectory
   }
 
   /**
-   * Runs when the owner is dead: ends the directory unless it is sticky. No process reaches it or
-   * what it held from then on.
+   * Runs some time after the owner's death: removes the directory unless it is sticky. No process
+   * reaches it or what it held since the owner was marked as dead.
    */
   ownerDied(): void {
     this.#isOrphaned = true;
@@ -211,12 +220,12 @@ export class ProcessDirectory
   }
 
   /**
-   * Ends the directory in one step: marks its lifetime as over, which every lookup, handle and
-   * blocked read depends on. `step` later fails the blocked reads, wakes the pollers and frees the
+   * Ends the directory in one step: ends its lifetime, which every lookup, handle and blocked read
+   * depends on. `step` later fails the blocked reads, wakes the pollers and frees the
    * memory.
    */
   end(): void {
-    this.lifetime.over = true;
+    this.lifetime.isEnded = true;
     this.queue.journal = null;
     this.context.recorder?.dropped(Kind.directory, this.id);
     this.context.deliveries.noteEnd(this.queue.lost);

@@ -16,7 +16,9 @@ import { givesWay, pidOf } from './pid-names.js';
 import { type DirectoryParent, ProcessDirectory } from './process-directory.js';
 import { directoryPrice } from '../prices.js';
 import { RootFile } from './root-file.js';
-import { type Fixed, listRoot } from './listing/root-listing.js';
+import { RootNames } from './fixed/root-names.js';
+import { listRoot } from './listing/root-listing.js';
+import { makeRoom } from './process/dead-directories.js';
 import type { TreeContext } from '../context.js';
 import type { Journal } from '../../state/journal.js';
 import type { Recorded } from '../../state/recorder.js';
@@ -31,9 +33,7 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
   isMarked = false;
   /** Any user may make a directory here, and only its user may remove it. */
   readonly #own = new OwnAttributes(0o1777, MOUNT_USER.uid, MOUNT_USER.gid, this.born);
-  /** The fixed names, in the order of the listing. */
-  readonly #fixed: Fixed[] = [];
-  #fixedDirectories = 0;
+  readonly always = new RootNames();
   /** The process directories, in the order in which they were made. */
   readonly directories = new Sequence<ProcessDirectory>();
   readonly names: DirectoryNames<ProcessDirectory>;
@@ -54,31 +54,20 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
    */
   fix(name: string, node: Node, isLink = false): void {
     node.born = this.born;
-    this.#fixed.push({ name, node, isLink });
-    if (node instanceof RootFile) {
-      node.recorder = this.context.recorder;
-      node.recorder?.changed(node);
-    }
-    if (node.type === FileType.directory) this.#fixedDirectories++;
+    this.always.add({ name, node, isLink });
+    if (!(node instanceof RootFile)) return;
+    node.recorder = this.context.recorder;
+    node.recorder?.changed(node);
   }
 
   /** Returns the node that always exists with this id, or undefined. */
   fixed(id: NodeId): Node | undefined {
-    return id === this.id ? this : this.#fixed.find(({ node }) => node.id === id)?.node;
+    return id === this.id ? this : this.always.numbered(id);
   }
 
   /** The files and directories that always exist. */
   get fixedNodes(): Node[] {
-    return this.#fixed.map(({ node }) => node);
-  }
-
-  /** The files that always exist. */
-  get files(): RootFile[] {
-    return this.#fixed.map(({ node }) => node).filter((node) => node instanceof RootFile);
-  }
-
-  #fixedNode(name: string): Node | undefined {
-    return this.#fixed.find((fixed) => fixed.name === name)?.node;
+    return this.always.nodes;
   }
 
   get mode(): number {
@@ -93,7 +82,7 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
    */
   lookup(name: string, caller?: Caller): Node | undefined {
     const directory = this.names.find(name, caller);
-    if (directory === undefined) return this.#fixedNode(name);
+    if (directory === undefined) return this.always.named(name);
     return givesWay(directory, caller, this.owners) ? undefined : directory;
   }
 
@@ -114,7 +103,7 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
    */
   #clear(name: string, caller?: Caller): void {
     const directory = this.names.find(name, caller);
-    if (directory === undefined && this.#fixedNode(name) === undefined) return;
+    if (directory === undefined && this.always.named(name) === undefined) return;
     if (directory === undefined || !givesWay(directory, caller, this.owners))
       throw new FsError(Errno.EEXIST, 'a file or directory of that name exists');
     this.#end(directory, 'gaveWay');
@@ -130,9 +119,10 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
   override mkdir(name: string, mode: number, caller: Caller): ProcessDirectory {
     this.#clear(name, caller);
     const pid = pidOf(name);
-    const findOwner = (): Owner =>
-      pid === undefined ? this.owners.ofCaller(caller) : this.owners.named(pid, caller);
-    return this.#add(name, mode, caller.uid, caller.gid, findOwner);
+    const { owners } = this;
+    return this.#add(name, mode, caller.uid, caller.gid, () =>
+      pid === undefined ? owners.ofCaller(caller) : owners.named(pid, caller),
+    );
   }
 
   /**
@@ -172,11 +162,15 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
     gid: number,
     findOwner: () => Owner,
   ): ProcessDirectory {
+    const { estates } = this.owners;
     const account = this.context.ledger.account(uid, gid);
     const price = directoryPrice(name);
+    makeRoom(account, estates);
     account.chargeAll(price);
     try {
       const owner = findOwner();
+      const inTheWay = this.names.inTheWay(name, owner);
+      if (inTheWay !== undefined) estates.remove(inTheWay.owner, inTheWay);
       const directory = new ProcessDirectory(
         this.context,
         this,
@@ -187,10 +181,7 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
         account,
         uid,
       );
-      this.owners.bind(owner, directory);
-      directory.position = this.directories.push(this.names.add(directory), directory);
-      this.context.deliveries.add(directory);
-      this.context.inotify.nameTaken(name);
+      directory.position = this.directories.push(this.#enter(directory), directory);
       this.#own.contentsChanged();
       this.context.recorder?.changed(this);
       return directory;
@@ -210,7 +201,7 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
   override rmdir(name: string, caller?: Caller): void {
     const directory = this.names.find(name, caller);
     if (directory === undefined) {
-      if (this.#fixedNode(name) !== undefined)
+      if (this.always.named(name) !== undefined)
         throw new FsError(Errno.EPERM, 'a name that the mount always has cannot be removed');
       throw new FsError(Errno.ENOENT, 'no directory has that name');
     }
@@ -247,6 +238,11 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
     if (this.names.any(directory.name) !== undefined) inotify.nameTaken(directory.name);
   }
 
+  /** The number of process directories, without those whose owner is dead. */
+  get size(): number {
+    return this.directories.size - this.owners.estates.ending;
+  }
+
   override get listingEnd(): number {
     return this.directories.nextPosition;
   }
@@ -256,7 +252,7 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
     if (!listDots(this.ino, this.ino, offset, to)) return;
     const { directories, names, context } = this;
     const { listsLinks } = context.settings;
-    listRoot({ directories, names, fixed: this.#fixed, listsLinks }, offset, to, end);
+    listRoot({ directories, names, fixed: this.always.list, listsLinks }, offset, to, end);
   }
 
   /** chmod(2), chown(2), utimensat(2). A size is ignored. */
@@ -278,22 +274,26 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
   restore(state: Fields<'root'>): void {
     this.directories.goOnAt(state.nextDirectory);
     this.born = timeOf(state, 'born');
-    for (const { node } of this.#fixed) node.born = this.born;
+    for (const node of this.always.nodes) node.born = this.born;
     this.#own.restore(state);
   }
 
   /** Takes in a directory of the last daemon, at its position. */
   adopt(directory: ProcessDirectory): void {
-    const { owner, name, position } = directory;
-    this.owners.bind(owner, directory);
-    this.directories.restore(position, this.names.add(directory), directory);
+    this.directories.restore(directory.position, this.#enter(directory), directory);
+  }
+
+  /** @returns the key of the directory in the sequence of all */
+  #enter(directory: ProcessDirectory): string {
+    this.owners.bind(directory.owner, directory);
     this.context.deliveries.add(directory);
-    this.context.inotify.nameTaken(name);
+    this.context.inotify.nameTaken(directory.name);
+    return this.names.add(directory);
   }
 
   /** stat(2): the link count includes the directories in the root. */
   attributes(to: Attributes): void {
-    const nlink = 2 + this.#fixedDirectories + this.directories.size;
+    const nlink = 2 + this.always.directories + this.size;
     to.setFile(this.ino, this.mode, nlink);
     this.#own.show(to);
   }

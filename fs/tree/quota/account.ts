@@ -215,6 +215,15 @@ export class QuotaAccount implements EventQuota {
     );
   }
 
+  /**
+   * Returns whether one more of an item does not fit this account, and a refund to `other` brings
+   * it nearer.
+   */
+  isHelpedBy(other: QuotaAccount, item: Item): boolean {
+    const others = other.#all;
+    return this.#all.some((usage) => !usage.fitsItem(item, 1) && others.includes(usage));
+  }
+
   /** Throws the error of `chargeItem` for an amount that does not fit. */
   #refuse(item: Item, amount: number): never {
     this.#assertFitIn(this.#all, { [item]: amount });

@@ -55,7 +55,7 @@ export function restoreGhost(tree: Tree, state: Fields<'ghost'>): void {
     uid,
     timeOf(state, 'born'),
   );
-  ghost.lifetime.over = true;
+  ghost.lifetime.isEnded = true;
   ghost.queue.journal = null;
   tree.inotify.queueDelete(ghost);
 }

@@ -38,7 +38,7 @@ export function* living(tree: LivingTree): Iterable<Recorded> {
   const recorded = new Set<Event>();
   yield tree.counters;
   yield root;
-  yield* root.files;
+  yield* root.always.files;
   yield* tree.match.files;
   for (let number = bus.log.oldest; number < bus.log.next; number = next(tree, number)) {
     const event = bus.log.at(number);

@@ -66,8 +66,8 @@ export function restoreTree(tree: Tree, table: StateTable): void {
   }
   const root = table.get('root');
   if (root !== undefined) tree.root.restore(root);
-  for (const node of tree.root.fixedNodes) tree.rememberAlways(node);
-  for (const file of tree.root.files) {
+  for (const node of tree.root.always.nodes) tree.rememberAlways(node);
+  for (const file of tree.root.always.files) {
     const state = table.get('rootFile', file.id);
     if (state !== undefined) file.restore(state);
   }

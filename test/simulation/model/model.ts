@@ -25,6 +25,8 @@ export function check(isTrue: boolean, what: () => string): void {
 export interface ModelSettings {
   /** Whether the daemon records its state. */
   readonly isGuarded: boolean;
+  /** Whether long work is cut into turns. Then no bound may be reached: the model frees at once. */
+  readonly isSlow: boolean;
   readonly queue: ModelLimits;
   readonly history: { readonly events: number; readonly bytes: number };
   readonly ring: { readonly events: number; readonly bytes: number };

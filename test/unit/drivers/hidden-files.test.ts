@@ -48,7 +48,7 @@ hiding('are not found once their directory has ended', () => {
   const hidden = new HiddenFiles();
   const file = fileWith(1);
   hidden.add('/1/a', file);
-  file.lifetime.over = true;
+  file.lifetime.isEnded = true;
   assert.is(hidden.get('/1/a'), undefined);
   file.opens = 0;
   hidden.closed(file);

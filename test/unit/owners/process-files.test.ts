@@ -5,6 +5,7 @@ import { closeSync, openSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { openPidfd } from '#native';
 import { Endings } from '../../../fs/owners/endings.js';
+import { Estates } from '../../../fs/owners/estates.js';
 import { ProcessFiles } from '../../../fs/owners/process-files.js';
 import { type Pid, descriptorRefusals } from '../../../fs/owners/process.js';
 import { run } from '../../support/mount/daemon.js';
@@ -41,10 +42,10 @@ async function withoutDescriptors(): Promise<void> {
     const endings = new Endings();
     const opened = useUp();
     const refusals = descriptorRefusals.count;
-    assert.throws(() => call(new ProcessFiles(endings)), /ENFILE/);
+    assert.throws(() => call(new ProcessFiles(new Estates(endings))), /ENFILE/);
     assert.is(descriptorRefusals.count, refusals + 1);
     endings.add({ pid: child.pid! as Pid, pidfd });
-    call(new ProcessFiles(endings));
+    call(new ProcessFiles(new Estates(endings)));
     assert.equal([endings.pending, descriptorRefusals.count], [0, refusals + 1]);
     for (const fd of opened) closeSync(fd);
   }

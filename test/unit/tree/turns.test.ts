@@ -56,6 +56,20 @@ turns('is cut into turns of about a millisecond, and ends', async () => {
   assert.ok(tasks.every(({ left }) => left === 0));
 });
 
+turns('may be added by a step: it begins when that step has ended', () => {
+  const all = new Turns();
+  const order: string[] = [];
+  all.add({
+    step: () => {
+      order.push('begins');
+      all.add({ step: () => order.push('inner') > 0 });
+      return order.push('ends') > 0;
+    },
+  });
+  all.finish();
+  assert.equal(order, ['begins', 'ends', 'inner']);
+});
+
 turns('is completed by finish()', () => {
   const all = new Turns();
   const tasks = Array.from({ length: 20 }, () => new Steps(10, 0.1));

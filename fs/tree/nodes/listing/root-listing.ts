@@ -30,6 +30,7 @@ export interface Fixed {
 interface Named {
   readonly ino: number;
   readonly name: string;
+  readonly lifetime: { readonly over: boolean };
 }
 
 /** The directories and the fixed names of the root. */
@@ -61,8 +62,8 @@ export function listRoot<Directory extends Named>(
     offset >= firstFixed ? -1 : directories.seek(Math.max(0, offset - FIRST_ENTRY_OFFSET));
   for (; position >= 0 && position < end; position = directories.seek(position + 1)) {
     const directory = directories.at(position)!;
-    const { ino, name } = directory;
-    if (names.isHidden(directory)) continue;
+    const { ino, name, lifetime } = directory;
+    if (lifetime.over || names.isHidden(directory)) continue;
     if (!to.add(ino, FileType.directory, name, position + FIRST_DIRECTORY_OFFSET)) return;
   }
   for (let n = Math.max(0, offset - firstFixed); n < fixed.length; n++) {

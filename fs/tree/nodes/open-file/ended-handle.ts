@@ -33,7 +33,7 @@ export class EndedHandle extends Handle {
     private readonly streamAccount: QuotaAccount | null,
   ) {
     const lifetime = new Lifetime();
-    lifetime.over = true;
+    lifetime.isEnded = true;
     super(new EndedNode(id, lifetime));
   }
 

@@ -21,7 +21,6 @@ interface RecordedDirectory {
   readonly owner: { readonly pid: number; readonly handle: string };
   readonly madeBy: number;
   readonly isSticky: boolean;
-  readonly isOrphaned: boolean;
   readonly born: Timestamp;
   readonly permitted: Timestamp;
   readonly filter: Filter;
@@ -30,16 +29,17 @@ interface RecordedDirectory {
 
 /**
  * Returns the fields of a directory's record.
- * @param start the place in the log at which its queue begins
- * @param listedTo see EventDirectory
+ * @param place `start`: the place in the log at which its queue begins; `listedTo`: see
+ *   EventDirectory
+ * @param isOrphaned whether it has been told that its owner is dead
  */
 export function directoryFields(
   directory: RecordedDirectory,
   own: OwnAttributes,
-  start: QueueStart,
-  listedTo: number,
+  { start, listedTo }: { readonly start: QueueStart; readonly listedTo: number },
+  isOrphaned: boolean,
 ): Fields<'directory'> {
-  const { id, position, name, owner, madeBy, isSticky, isOrphaned, filter } = directory;
+  const { id, position, name, owner, madeBy, isSticky, filter } = directory;
   return {
     id,
     position,

@@ -30,7 +30,7 @@ export abstract class WritableDirectory extends EventDirectory {
   /** Not null: the directory takes the events that this filter matches. */
   abstract readonly filter: Filter;
   protected readonly own: OwnAttributes;
-  protected readonly charge: DirectoryCharge;
+  readonly charge: DirectoryCharge;
   /** When the mode or owner changed last. */
   #permitted: Timestamp = this.born;
 
