@@ -76,6 +76,21 @@ export class InstalledVersion {
 /** The code of a version that dies. */
 export const DIE = "process.kill(process.pid, 'SIGKILL'); for (;;);";
 
+/** The code of a version that can not load the module with this name, which it imports late. */
+export function withoutModule(name: string): string {
+  const failing = `throw Object.assign(new Error('EMFILE: too many open files, open'),
+    { code: 'EMFILE', errno: -24, syscall: 'open', path: '/${name}' });`;
+  const hook = `export const resolve = (specifier, context, next) =>
+    specifier.endsWith('/${name}')
+      ? { url: ${JSON.stringify(asModule(failing))}, shortCircuit: true }
+      : next(specifier, context);`;
+  return `process.getBuiltinModule('node:module').register(${JSON.stringify(asModule(hook))});`;
+}
+
+function asModule(code: string): string {
+  return `data:text/javascript,${encodeURIComponent(code)}`;
+}
+
 /** The URL of the compiled fs/. */
 export const DIST = new URL('../../../fs', import.meta.url).href;
 

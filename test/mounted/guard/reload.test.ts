@@ -3,7 +3,15 @@ import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { Actor } from '../../support/clients/actor.js';
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
-import { type Daemon, hasSaid, isMounted, run, until, within } from '../../support/mount/daemon.js';
+import {
+  type Daemon,
+  hasSaid,
+  isMounted,
+  mountPoint,
+  run,
+  until,
+  within,
+} from '../../support/mount/daemon.js';
 import { configured } from '../../support/mount/config.js';
 import { isDead, childrenOf, waitsForReply } from '../../support/processes.js';
 import { sideBySide, suite } from '../../support/runner/suite.js';
@@ -15,6 +23,7 @@ import {
   startGuarded,
   statusOf,
   untilStandby,
+  withoutModule,
 } from './common.js';
 
 /** These tests wait for most of their time, and each has a version of its own. */
@@ -162,6 +171,33 @@ reload(
     }
   },
 );
+
+/** The modules that a daemon of a guardian loads once it is connected. */
+const LATE_MODULES = ['daemon/daemon.js', 'daemon/prepare.js'];
+
+reload('says at once which file the new daemon can not load', async () => {
+  const { guarded, version } = await startVersion();
+  const { path } = guarded;
+  for (const module of LATE_MODULES) {
+    version.install(withoutModule(module));
+    const { err, code } = await within(20_000, eventfs('reload', path), 'the reload waits');
+    assert.match(err, new RegExp(`the old daemon goes on: /${module}: Too many open files$`, 'm'));
+    assert.is(code, 1);
+  }
+  assert.is(await guarded.stop(), 0);
+});
+
+reload('is not needed by a first daemon that can not load a file: the guardian ends', async () => {
+  const version = new InstalledVersion();
+  version.install(withoutModule(LATE_MODULES[0]));
+  const path = mountPoint();
+  const command = [...version.command, 'mount', '--guard', '--source', 'none', path];
+  const { err, code } = await within(20_000, run(command), 'the guardian did not end');
+  assert.is(err, `eventfs: mount: /${LATE_MODULES[0]}: Too many open files\n`);
+  assert.is(code, 111);
+  assert.not(isMounted(path));
+  version.remove();
+});
 
 standby('takes over, and the guardian starts the next one', async () => {
   const { guarded, version } = await startVersion(['--standby']);

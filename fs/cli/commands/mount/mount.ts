@@ -60,7 +60,11 @@ export async function mount(directory: string, command: Command): Promise<void> 
       log.configure(loggerOptions(configuration.options));
       await serve(directory, configuration, log, guardian);
     } catch (error) {
-      if (error instanceof UserError) guardian?.nack(error.message);
+      if (guardian?.takesOver === true) {
+        log.release();
+        failTakeover(error, guardian, log);
+      }
+      guardian?.release(); // this process would not end while the socket is open
       throw error;
     }
   } catch (error) {
@@ -143,19 +147,12 @@ async function serve(
  * Makes the daemon. Its code is loaded here, because a guardian does not need it. With a holder it
  * loads the driver too, before the owners are restored: they may leave few descriptors.
  *
- * @throws UserError for options that it refuses; the socket to the holder is closed then, because
- *   this process would not end while it is open
+ * @throws UserError for options that it refuses
  */
 async function newDaemon(options: DaemonOptions): Promise<Daemon> {
-  const { holder } = options;
   const loaded = await import('../../../daemon/daemon.js');
-  if (holder !== undefined) await loaded.loadDriver();
-  try {
-    return new loaded.Daemon(options);
-  } catch (error) {
-    if (holder?.takesOver !== true) holder?.release();
-    throw error;
-  }
+  if (options.holder !== undefined) await loaded.loadDriver();
+  return new loaded.Daemon(options);
 }
 
 /** Runs the daemon. Resolves once clients can use the mount. */
