@@ -12,9 +12,10 @@ export const MKDIR_HINTS = {
     'the daemon does not see the PID namespace of this process: run it in the namespace of the daemon, or in one below',
 };
 
-/** Hints for a write to a file of the directory that the daemon refuses, by errno name. */
+/** Hints for a write to a file of the directory that is refused, by errno name. */
 export const WRITE_HINTS = {
-  EFBIG: 'shorten the filter, or raise text below [filter] in the configuration',
+  EFBIG:
+    'shorten the filter, or raise text below [filter] in the configuration; ulimit -f bounds a write too',
   ENOENT:
     'no event of this mount has had that name, or the daemon has an older version: mount again',
 };

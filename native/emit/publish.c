@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,7 +77,10 @@ static void wait_for(pid_t child, int messages) {
   while (waitpid(child, &status, 0) < 0) {
     if (errno != EINTR) _exit(EXIT_SYSTEM_CALL);
   }
-  if (!WIFEXITED(status)) _exit(EXIT_FAILED);
+  if (!WIFEXITED(status)) {
+    die(EXIT_FAILED, "the process that writes was ended by signal %d (%s)%s", WTERMSIG(status),
+        strsignal(WTERMSIG(status)), progress());
+  }
   if (WEXITSTATUS(status) != 0) _exit(WEXITSTATUS(status));
 }
 
@@ -102,6 +106,7 @@ static int enter_child(void) {
   close(STDOUT_FILENO);
   close(messages[0]);
   close(messages[1]);
+  signal(SIGXFSZ, SIG_IGN); /* at ulimit -f the write fails by EFBIG, which has a message */
   return 1;
 }
 
@@ -120,7 +125,7 @@ __attribute__((noreturn)) static void fail(const char *path) {
         " (the event is malformed: write ACTION@/DEVPATH, then KEY=VALUE lines; /eventfs is "
         "the daemon's devpath)";
   }
-  if (errno == EFBIG) hint = " (an event has at most 64 KiB)";
+  if (errno == EFBIG) hint = " (an event has at most 64 KiB, and ulimit -f bounds a write too)";
   die(EXIT_SYSTEM_CALL, "%s: %s%s%s", path, strerror(errno), hint, progress());
 }
 

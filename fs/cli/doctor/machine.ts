@@ -13,7 +13,7 @@ import { fuseDeviceRemedy, kernelHasFuse } from '../../client/mounting/fuse-devi
 import { commandOf } from '../../client/status.js';
 import { UserError, errnoText, isSystemError } from '../../shared/errors.js';
 import { isInitialUserNamespace } from '../../shared/kernel/kernels-root.js';
-import { seesOwnNamespace } from '../../shared/kernel/namespaces.js';
+import { wrongProc } from '../../shared/kernel/namespaces.js';
 import { isAddonError } from '../terminal/explain.js';
 import { type Finding, mendFor } from './finding.js';
 
@@ -79,11 +79,12 @@ export function checkFuse(): Finding[] {
 
 /** Checks whether /proc shows all processes: the daemon reads from it which process is an owner. */
 export function checkProc(): Finding[] {
-  if (!seesOwnNamespace()) {
+  const wrong = wrongProc();
+  if (wrong !== null) {
     return [
       {
         level: 'fail',
-        what: '/proc shows another PID namespace than that of this process',
+        what: `/proc: ${wrong}`,
         mend: mendFor('mount -t proc proc /proc'),
       },
     ];

@@ -55,6 +55,15 @@ export const FILE_HINTS = {
   ENOSPC: 'make room, then start again',
 } as const;
 
+/** Hints for a system call that no command expects to fail, by errno name. */
+const LIMIT_HINTS = {
+  EMFILE: 'raise ulimit -n',
+  ENFILE: 'raise fs.file-max',
+  EFBIG: 'raise ulimit -f',
+  ENOMEM: 'raise ulimit -v, or free memory',
+} as const;
+const PROC_HINTS = { ...LIMIT_HINTS, ENOENT: 'mount -t proc proc /proc' } as const;
+
 /** Returns in one line why a command can't be started. */
 export function startFailure(error: SystemError): string {
   return UserError.from(error, 'it cannot be started', RUN_HINTS).message;
@@ -89,7 +98,8 @@ export function explain(
   }
   if (isSystemError(error)) {
     const path = 'path' in error ? `${String(error.path)}` : error.syscall;
-    return explain(UserError.from(error, path), command, say);
+    const hints = path.startsWith('/proc/') ? PROC_HINTS : LIMIT_HINTS;
+    return explain(UserError.from(error, path, hints), command, say);
   }
   if (isAddonError(error)) {
     say(`the addon can't be loaded: ${error.message} (${error.hint})`);

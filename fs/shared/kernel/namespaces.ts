@@ -1,16 +1,23 @@
 /** Reads the namespaces of processes: /proc/<pid>/ns, namespaces(7). */
-import { readlinkSync } from 'node:fs';
+import { existsSync, readlinkSync } from 'node:fs';
 
 /**
  * Returns whether /proc shows this process's own PID namespace. If not, the PIDs in it belong to
  * other processes.
  */
 export function seesOwnNamespace(): boolean {
+  return wrongProc() === null;
+}
+
+/** Returns why /proc does not show this process's own PID namespace; null if it does. */
+export function wrongProc(): string | null {
+  if (!existsSync('/proc/uptime')) return 'it is not mounted';
   try {
-    return readlinkSync('/proc/self') === `${process.pid}`;
+    if (readlinkSync('/proc/self') === `${process.pid}`) return null;
   } catch {
-    return false; // /proc is not mounted, or shows an inner namespace
+    // it shows an inner namespace
   }
+  return 'it shows another PID namespace than that of this process';
 }
 
 /**

@@ -124,7 +124,7 @@ command('finds a /dev/fuse that is missing or not permitted', async () => {
 command('finds a /proc of another namespace', async () => {
   const { code, find } = await doctor([], ['unshare', '--pid', '--fork']);
   assert.equal(
-    [code, find(/^\/proc shows another PID namespace/).mend],
+    [code, find(/^\/proc: it shows another PID namespace/).mend],
     [1, 'mount -t proc proc /proc'],
   );
 });

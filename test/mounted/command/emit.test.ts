@@ -161,11 +161,11 @@ both(
       ],
       [
         `add@/z\nV=${'v'.repeat(70_000)}\n`,
-        /File too large \(an event has at most 64 KiB\); (\d+) of 4 events were published\n$/i,
+        /File too large \(an event has at most 64 KiB, and ulimit -f bounds a write too\); (\d+) of 4 events were published\n$/i,
       ],
       [
         `add@/z\nV=${'v'.repeat(300_000)}\n`,
-        /File too large \(an event has at most 64 KiB\); (\d+) of 4 events were published\n$/i,
+        /File too large \(an event has at most 64 KiB, and ulimit -f bounds a write too\); (\d+) of 4 events were published\n$/i,
       ],
     ];
     const good = ['add@/x\nN=1', 'add@/y\nN=2', 'add@/y\nN=3'];
@@ -196,7 +196,7 @@ both('refuses a malformed, an empty and a too large standard input', async () =>
     [
       Buffer.from(`add@/x\nV=${'v'.repeat(65536)}\n`),
       111,
-      /^eventfs: emit: \S+\/publish: File too large \(an event has at most 64 KiB\)\n$/i,
+      /^eventfs: emit: \S+\/publish: File too large \(an event has at most 64 KiB, and ulimit -f bounds a write too\)\n$/i,
     ],
   ];
   for (const [input, expected, message] of cases) {
@@ -351,7 +351,10 @@ both('takes newlines in the environment, and an environment of 1 MiB', async () 
   for (let i = 0; i < 16; i++) env[`ID_${i}`] = 'n'.repeat(30_000);
   const refused = await emit([], { env });
   assert.equal([refused.code, refused.records], [111, []]);
-  assert.match(refused.err, /File too large \(an event has at most 64 KiB\)\n$/i);
+  assert.match(
+    refused.err,
+    /File too large \(an event has at most 64 KiB, and ulimit -f bounds a write too\)\n$/i,
+  );
 });
 
 command('takes the same variables in both forms', () => {

@@ -28,6 +28,7 @@ export function configurationText(
   file: string,
   { isOptional, mustBeRegular }: Reading,
 ): string | null {
+  const hints = mustBeRegular ? {} : FILE_HINTS; // a later reading has hints of its own
   let fd: number;
   try {
     fd = openSync(file, 'r');
@@ -36,8 +37,7 @@ export function configurationText(
     // setpriv(1) keeps HOME, which then belongs to another user
     if (isOptional && isSystemError(error, 'EACCES') && process.geteuid?.() !== 0) return null;
     if (!isSystemError(error)) throw error;
-    // A later reading has hints of its own.
-    throw UserError.from(error, file, mustBeRegular ? {} : FILE_HINTS);
+    throw UserError.from(error, file, hints);
   }
   try {
     // A pipe, as of the shell's <(...), can't be read twice: it is empty, or its writer makes the
@@ -48,7 +48,7 @@ export function configurationText(
   } catch (error) {
     if (error instanceof TypeError)
       throw new UsageError(`${file}: it is not UTF-8 (save it as UTF-8)`);
-    throw isSystemError(error) ? UserError.from(error, file) : error;
+    throw isSystemError(error) ? UserError.from(error, file, hints) : error;
   } finally {
     closeSync(fd);
   }

@@ -7,7 +7,7 @@ import type { Logger } from '../../../shared/log/logger.js';
 import { UserError } from '../../../shared/errors.js';
 import { type Config, DEFAULT_CONFIG, readConfig } from '../../../daemon/config/config.js';
 import { defaultConfiguration } from '../../defaults.js';
-import { type Kind, Unfit, whole } from '../../../daemon/config/kinds.js';
+import { type Kind, Unfit } from '../../../daemon/config/kinds.js';
 import type { LiveSettings } from '../../../daemon/options.js';
 import { configurationText } from './configuration-text.js';
 import type { MountOptions } from './mount-options.js';
@@ -175,6 +175,11 @@ export class Configuration {
   }
 }
 
+/** Returns the text of a number as on the command line. TOML's 1.0 and 1e3 are whole numbers. */
+function wholeText(value: number): string {
+  return Number.isInteger(value) ? BigInt(value).toString() : String(value);
+}
+
 /**
  * Makes the kind of an option's value in the file: text that the command line accepts, or a list of
  * such texts.
@@ -187,7 +192,7 @@ function kindOf(option: Option): Kind<unknown> {
     };
   }
   const parse = (value: unknown, before: unknown): unknown => {
-    const text = typeof value === 'number' ? String(whole(-Infinity, Infinity)(value)) : value;
+    const text = typeof value === 'number' ? wholeText(value) : value;
     if (typeof text !== 'string') throw new Unfit('is not text');
     try {
       return option.parseArg === undefined ? text : option.parseArg(text, before);

@@ -7,7 +7,7 @@ import type { DaemonOptions } from '../../../daemon/options.js';
 import type { Guardian } from '../../../guard/guardian.js';
 import { UsageError, UserError, isSystemError } from '../../../shared/errors.js';
 import { LineLogger, type Logger, SILENT } from '../../../shared/log/logger.js';
-import { seesOwnNamespace } from '../../../shared/kernel/namespaces.js';
+import { wrongProc } from '../../../shared/kernel/namespaces.js';
 import { rateLimited } from '../../../shared/log/rate-limit.js';
 import { Trace } from '../../../shared/log/trace.js';
 import { explain } from '../../terminal/explain.js';
@@ -118,10 +118,8 @@ async function serve(
 ): Promise<void> {
   const options = configuration.options;
   const path = mountPointOf(directory, guardian);
-  if (!seesOwnNamespace())
-    throw new UserError(
-      '/proc: it shows another PID namespace than that of this process (try mount -t proc proc /proc)',
-    );
+  const wrong = wrongProc();
+  if (wrong !== null) throw new UserError(`/proc: ${wrong} (try mount -t proc proc /proc)`);
   refuseGuardConflicts(options);
   if (guardian !== undefined && options.guard !== true)
     throw new UsageError(
