@@ -3,7 +3,11 @@ import * as assert from 'uvu/assert';
 import { publish } from '../../support/clients/clients.js';
 import { EMIT_HELPER, EVENTFS, EVENTFS_NODE, run } from '../../support/mount/daemon.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
-import { AS_NOBODY, projectForOthers } from '../../support/mount/other-user.js';
+import { projectForOthers } from '../../support/mount/other-user.js';
+
+/** A user without other processes: the bound counts all of a user. */
+const UID = String(1_000_000 + process.pid);
+const AS_LONE_USER = ['setpriv', '--reuid', UID, '--regid', UID, '--clear-groups'];
 
 const command = mounted('a command with too little');
 
@@ -16,11 +20,11 @@ async function refused(words: readonly string[]): Promise<{ err: string; code: n
 }
 
 for (const [limit, option, value, least] of [
-  ['--nofile=16:16', '-Hn', 16, 80],
-  ['--nofile=64:64', '-Hn', 64, 80],
-  ['--stack=65536', '-s', 64, 128],
-  [`--as=${300_000 * 1024}`, '-v', 300_000, 800_000],
-  [`--data=${60_000 * 1024}`, '-d', 60_000, 120_000],
+  ['--nofile=16:16', 'n', 16, 80],
+  ['--nofile=64:64', 'n', 64, 80],
+  ['--stack=65536', 's', 64, 128],
+  [`--as=${300_000 * 1024}`, 'v', 300_000, 800_000],
+  [`--data=${60_000 * 1024}`, 'd', 60_000, 120_000],
 ] as const) {
   command(`says at ${limit} which bound is too small for Node.js`, async () => {
     const mount = ['--mount', daemon.path];
@@ -31,7 +35,7 @@ for (const [limit, option, value, least] of [
       ['mount', '--guard', '/mnt'],
     ])
       assert.equal(await refused(['prlimit', limit, EVENTFS, ...args]), {
-        err: `eventfs: ulimit ${option} is ${value}, and Node.js needs ${least} (raise it with ulimit, or ask root)\n`,
+        err: `eventfs: ulimit -${option} is ${value}, and Node.js needs ${least} (raise it with ulimit, or ask root)\n`,
         code: 111,
       });
   });
@@ -40,7 +44,7 @@ for (const [limit, option, value, least] of [
 command('says to users other than root that Node.js needs more threads', async () => {
   const version = [`${projectForOthers()}/bin/eventfs`, '--version'];
   const [few, root] = await Promise.all([
-    refused(['prlimit', '--nproc=8:8', ...AS_NOBODY, ...version]),
+    refused(['prlimit', '--nproc=8:8', ...AS_LONE_USER, ...version]),
     run(['prlimit', '--nproc=8:8', EVENTFS, '--version']), // does not hold for root
   ]);
   assert.match(few.err, /: ulimit -u is 8, and Node\.js needs 12 \(/);
