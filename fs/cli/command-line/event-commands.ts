@@ -26,7 +26,7 @@ function addWatch(program: Command): void {
     .addOption(
       new Option(
         '--json',
-        'print one JSON object a line: docs/reference/watch.schema.json describes it',
+        'print one JSON object a line; its schema is watch.schema.json, in docs/reference or in share/eventfs',
       ).conflicts(['format', 'properties']),
     )
     .addOption(

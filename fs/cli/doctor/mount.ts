@@ -1,10 +1,9 @@
 /** The checks of `eventfs doctor` that concern one mount. */
 import { accessSync, constants, readFileSync, readlinkSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { isSystemError } from '../../shared/errors.js';
 import { KEPT_OUT, keepsOut, mountPath, probe } from '../../client/probe.js';
 import { commandOf, readStatusFile } from '../../client/status.js';
-import { RING_PARAMETER, isRingOffered } from '../../shared/kernel/ring-parameter.js';
+import { RING_PARAMETER, isRingOffered, suitsRing } from '../../shared/kernel/ring-parameter.js';
 import { parseMountinfo } from '../../shared/kernel/mountinfo.js';
 import { type Finding, mendFor, mendOnMachine } from './finding.js';
 import { MORE_DESCRIPTORS, MUCH, checkLimits } from './limits.js';
@@ -135,7 +134,7 @@ function checkTransport(transport: string | undefined, isHeld: boolean): Finding
     ];
   if (transport !== 'read') return [{ level: 'ok', what: 'requests come through io_uring' }];
   const what = 'requests are read from /dev/fuse';
-  if (isRingOffered() !== false || availableParallelism() === 1) return [{ level: 'ok', what }];
+  if (isRingOffered() !== false || !suitsRing()) return [{ level: 'ok', what }];
   return [
     {
       level: 'ok',

@@ -32,8 +32,7 @@ import { Notifier } from './notifier.js';
 import { Recovery } from './hand-over/recovery.js';
 import { RequestServer } from './request-server.js';
 import { RingStallRescuer } from './io-uring/ring-stall-rescuer.js';
-import { possibleCpus, wantsRing } from './io-uring/transport.js';
-import { RING_PARAMETER } from '../../shared/kernel/ring-parameter.js';
+import { RING_PARAMETER, possibleCpus, suitsRing } from '../../shared/kernel/ring-parameter.js';
 import { readRequestTimeouts } from '../../shared/kernel/request-timeout.js';
 
 /** How long the parts wait for their start that no client needs at once, in milliseconds. */
@@ -232,9 +231,9 @@ export class DevFuse implements Driver {
 
   /** Sets io_uring up if the options want it. @returns whether requests come through it */
   #useRing(): boolean {
-    this.#isRing =
-      wantsRing(this.options.transport) &&
-      this.#channel!.prepareRing(possibleCpus(), PAYLOAD_BYTES);
+    const { transport } = this.options;
+    const isWanted = transport === 'auto' ? suitsRing() : transport === 'io-uring';
+    this.#isRing = isWanted && this.#channel!.prepareRing(possibleCpus(), PAYLOAD_BYTES);
     if (this.#isRing) this.#requests.reads.useRing();
     return this.#isRing;
   }

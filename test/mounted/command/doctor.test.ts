@@ -451,4 +451,16 @@ command(
   },
 );
 
+command('advises io_uring only where --transport auto would use it', async () => {
+  const other = await startDaemon(['--source', 'none', '--transport', 'read']);
+  const apart = ['unshare', '--pid', '--fork', '--mount-proc'];
+  const { out } = await run([...apart, ...EVENTFS_NODE, 'doctor', '--json', '--mount', other.path]);
+  const found = JSON.parse(out) as Finding[];
+  assert.equal(
+    found.filter(({ what }) => what.startsWith('requests are read')),
+    [{ level: 'ok', what: 'requests are read from /dev/fuse' }],
+  );
+  assert.is(await other.stop(), 0);
+});
+
 command.run();

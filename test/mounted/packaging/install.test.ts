@@ -65,6 +65,7 @@ install(
       'lib/systemd/user/eventfs.service',
       'lib/sysusers.d/eventfs-bridge.conf',
       'share/eventfs/fleet.toml',
+      'share/eventfs/watch.schema.json',
       'share/eventfs/eventfs-bridge.default',
       'share/eventfs/managers/mdev.conf',
       ...['eventfs', 'eventfs-bridge'].flatMap((service) => [
