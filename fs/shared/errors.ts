@@ -72,8 +72,9 @@ export function isSystemError(error: unknown, code?: string): error is SystemErr
   );
 }
 
-/** The messages of errnos that libuv lacks and that a user may meet. */
+/** The messages of errnos that libuv lacks, or writes without a capital. */
 const MESSAGES: ReadonlyMap<number, string> = new Map([
+  [Errno.EIO, 'I/O error'],
   [Errno.EDQUOT, 'disk quota exceeded'],
   [Errno.ESTALE, 'stale file handle'],
 ]);
@@ -85,7 +86,7 @@ const MESSAGES: ReadonlyMap<number, string> = new Map([
  */
 export function errnoText(errno: number): string {
   const positive = Math.abs(errno);
-  const known = getSystemErrorMap().get(-positive)?.[1] ?? MESSAGES.get(positive);
+  const known = MESSAGES.get(positive) ?? getSystemErrorMap().get(-positive)?.[1];
   const text = known ?? errnoName(positive);
   return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -49,6 +49,8 @@ export const RUN_HINTS = {
 export const FILE_HINTS = {
   ENOENT: 'check the path',
   ENOTDIR: 'check the path',
+  ELOOP: 'check the path',
+  ENAMETOOLONG: 'shorten the path',
   EISDIR: 'give a file',
   EACCES: 'check the rights of the file and of its directory',
   EROFS: 'choose another directory',

@@ -168,6 +168,11 @@ config(
       ['sticky = ["a", "b/c"]', /:1: sticky: /],
       ['list_links = 1', /:1: list_links: 1 is neither true nor false/],
       ['sticky = ["a", "a"]', /sticky: a: /],
+      [`sticky = "${'ä'.repeat(128)}"`, /:1: sticky: .* use a name of at most 255 bytes$/m],
+      [
+        'request_bound = 1.5',
+        /:1: request_bound: 1\.5 is not valid: use a whole number from 0 to /,
+      ],
     ] as const) {
       const { out, err, code } = await mount(fileOf(text));
       assert.equal([out, code], ['', 100], err);

@@ -192,6 +192,9 @@ interface Packed {
 
 const npm = suite("npm's package");
 
+/** `watch --help` names it. */
+const SCHEMA = 'docs/reference/watch.schema.json';
+
 npm('has what runs and what compiles, and nothing else', () => {
   const [packed] = JSON.parse(
     execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
@@ -212,10 +215,12 @@ npm('has what runs and what compiles, and nothing else', () => {
     'native/index.js',
     'native/addon/addon.cc',
     'package.json',
+    SCHEMA,
   ])
     assert.ok(paths.includes(path), `${path} is missing`);
   const foreign = paths.filter(
     (path) =>
+      path !== SCHEMA &&
       !/^(LICENSE|README\.md|CHANGELOG\.md|binding\.gyp|package\.json|bin\/eventfs(\.cjs)?)$/.test(
         path,
       ) &&

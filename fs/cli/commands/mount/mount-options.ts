@@ -97,11 +97,15 @@ const DEFAULT_REQUEST_BOUND_S = 10;
 const MOST_REQUEST_BOUND_S = 3600;
 
 const DEFAULT_STICKY_MODE = 0o755;
+/** statfs(2) of the mount has it as f_namelen. */
+const MOST_NAME_BYTES = 255;
 
 function collectSticky(text: string, before: StickyDirectory[]): StickyDirectory[] {
   const found = /^([^/:]+)(?::([0-7]{1,4}))?$/.exec(text);
   if (found === null || found[1] === '.' || found[1] === '..')
     throw new InvalidArgumentError('Use NAME or NAME:MODE, as in global:1733.');
+  if (Buffer.byteLength(found[1]) > MOST_NAME_BYTES)
+    throw new InvalidArgumentError(`Use a name of at most ${MOST_NAME_BYTES} bytes.`);
   return [
     ...before,
     { name: found[1], mode: found[2] === undefined ? DEFAULT_STICKY_MODE : parseInt(found[2], 8) },
