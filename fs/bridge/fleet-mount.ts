@@ -5,10 +5,10 @@
  * A call waits as long as the mount's daemon does not answer. So each runs in a thread, one after
  * the other, and the calls behind it wait here, in bounds (MountWork).
  */
-import { closeSync, constants, openSync, write as writeWithCallback } from 'node:fs';
+import { CallThread } from '#native';
+import { closeSync, constants, openSync } from 'node:fs';
 import { lstat, mkdir, readdir, rmdir, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { type DaemonEndedError, UserError, isSystemError } from '../shared/errors.js';
 import type { Logger } from '../shared/log/logger.js';
 import { daemonEnded, tellsOfEnd } from '../client/ended.js';
@@ -32,12 +32,12 @@ const HANG_MS = 1000;
 /** How long a write waits that the daemon has no room for now, in ms. */
 const AGAIN_MS = 10;
 
-const write = promisify(writeWithCallback);
-
 /** The fleet's mount. */
 export class FleetMount {
   readonly counted = { published: 0, lost: 0, refused: 0 };
   readonly #fd: number;
+  /** Writes: libuv's threads would hold each other up by the lock of their queue. */
+  readonly #writer: CallThread;
   readonly #identity: MountIdentity;
   /** A stream without events, which tells of the daemon's end. */
   readonly #end: EventStream;
@@ -71,6 +71,7 @@ export class FleetMount {
       if (isSystemError(error)) throw UserError.from(error, `${path}/publish`, PUBLISH_HINTS);
       throw error;
     }
+    this.#writer = new CallThread();
     const calls = {
       write: (records: Buffer[]) => this.#write(records),
       appears: (host: string) => this.#makeDirectory(host),
@@ -200,7 +201,7 @@ export class FleetMount {
   /** Writes once. @returns how many bytes are done with: a refused record is left out */
   async #writeSome(bytes: Buffer): Promise<number> {
     try {
-      return (await write(this.#fd, bytes, 0, bytes.length, null)).bytesWritten;
+      return await this.#writer.write(this.#fd, bytes);
     } catch (error) {
       if (isSystemError(error, 'EINTR')) return 0;
       if (isSystemError(error, 'EAGAIN')) return sleep(AGAIN_MS, 0);
@@ -220,7 +221,7 @@ export class FleetMount {
     if (host === undefined || tellsOfLoss(event)) return;
     this.counted.lost++;
     // A mount that refuses this too refuses all: the next write logs it.
-    await write(this.#fd, lossWithHost(1, host)).catch(() => undefined);
+    await this.#writer.write(this.#fd, lossWithHost(1, host)).catch(() => undefined);
   }
 
   /** @throws DaemonEndedError if the daemon has ended; logs any other failure */
@@ -237,7 +238,9 @@ export class FleetMount {
    */
   async close(): Promise<boolean> {
     this.#isClosed = true;
-    if ((await inTime(this.#work.finish(), END_MS)) === undefined) return false;
+    const isDone = await inTime(this.#work.finish(), END_MS);
+    this.#writer.close();
+    if (isDone === undefined) return false;
     this.#end.close();
     closeSync(this.#fd);
     return true;

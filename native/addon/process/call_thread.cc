@@ -58,7 +58,7 @@ class CallThread : public Napi::ObjectWrap<CallThread> {
   Napi::Value write(const Napi::CallbackInfo& info) {
     int fd = info[0].As<Napi::Number>().Int32Value();
     std::string bytes = pathOf(info[1]);
-    return add(info, "write", [fd, bytes](Worker&, Call&) {
+    return add(info, "write", [fd, bytes = std::move(bytes)](Worker&, Call&) {
       ssize_t written = ::write(fd, bytes.data(), bytes.size());
       return written < 0 ? -static_cast<long>(errno) : static_cast<long>(written);
     });

@@ -113,8 +113,11 @@ class Worker {
   }
 
   void add(std::unique_ptr<Call> call) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    calls_.push_back(std::move(call));
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      calls_.push_back(std::move(call));
+    }
+    // Without the lock: a thread that runs at once on this CPU would sleep again to wait for it
     hasWork_.notify_one();
   }
 
