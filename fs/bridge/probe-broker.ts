@@ -55,14 +55,13 @@ const CONNACK = 0x20;
 /** Tells whether a broker answers MQTT 3.1.1. RabbitMQ 3 closes connections of MQTT 5 silently. */
 function speaksEarlier(broker: Broker): Promise<boolean> {
   return new Promise((done) => {
-    const socket = broker.open();
+    const socket = broker.open((bytes) => end(bytes[0] === CONNACK));
     const end = (answers: boolean): void => {
       socket.destroy();
       done(answers);
     };
     socket
       .once(broker.isTls ? 'secureConnect' : 'connect', () => socket.write(EARLIER_CONNECT))
-      .once('data', (bytes: Buffer) => end(bytes[0] === CONNACK))
       .on('error', () => end(false))
       .once('close', () => end(false))
       .setTimeout(BACK_MS, () => end(false));

@@ -7,6 +7,9 @@ import { readPassword, readTlsFiles } from './secrets.js';
 
 const PORTS: Readonly<Record<string, number>> = { 'mqtt:': 1883, 'mqtts:': 8883 };
 
+/** The most bytes of one read(2). */
+const READ_BYTES = 64 * 1024;
+
 /** The options of `eventfs bridge` for the connection. */
 export interface BrokerOptions {
   /** As in `mqtts://broker:8883`. */
@@ -80,15 +83,22 @@ export class Broker {
   }
 
   /**
-   * Begins a connection.
+   * Begins a connection. Its bytes come without Node's streams, which a lone event would wait for.
    *
+   * @param read called with the bytes of each read(2); the next read overwrites them
    * @throws UserError if a file can't be read, or is not what its option asks for
    */
-  open(): Socket {
+  open(read: (bytes: Buffer) => void): Socket {
     const { host, port } = this;
     const { lookup } = this.#addresses;
     const many = { autoSelectFamily: true, autoSelectFamilyAttemptTimeout: ADDRESS_MS };
-    const target = { host, port, noDelay: true, lookup, ...many };
+    const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+    const callback = (length: number): boolean => {
+      read(buffer.subarray(0, length));
+      return true;
+    };
+    const onread = { buffer, callback };
+    const target = { host, port, noDelay: true, lookup, onread, ...many };
     if (!this.isTls) return connectTcp(target);
     return connectTls({ ...target, ...this.#tls() }).setNoDelay(true);
   }

@@ -83,7 +83,7 @@ export class Connection {
     const keepAliveMs = options.keepAlive * 1000;
     this.#bounds = { receiveMaximum: 0, mostPayload: Infinity, keepAliveMs };
     const password = broker.password();
-    this.#socket = broker.open();
+    this.#socket = broker.open((bytes) => this.#read(bytes));
     this.reading = new Reading(this.#socket, keepAliveMs);
     this.#timer = setTimeout(
       () => this.#end(lateText(CONNECT_TIMEOUT_MS / 1000, broker, this.#socket.connecting)),
@@ -98,7 +98,6 @@ export class Connection {
       .once(broker.isTls ? 'secureConnect' : 'connect', () =>
         this.#write(connectPacket(options, broker.user, password)),
       )
-      .on('data', (bytes: Buffer) => this.#read(bytes))
       .on('drain', () => this.reading.release())
       .on('error', (error) => this.#end(failureText(error, broker.hasAuthority, this.#isOpen)))
       .on('close', () => this.#end(this.#isOpen ? CLOSED : CLOSED_AT_ONCE));
@@ -109,8 +108,9 @@ export class Connection {
     this.#life.heard();
     this.#socket.cork();
     this.#packets.read(bytes);
-    this.#acknowledge();
+    // The events go on before the acknowledgements: their readers wait, the broker does not.
     if (!this.#isEnded) this.events.settled();
+    this.#acknowledge();
     this.#socket.uncork();
     if (this.#socket.writableLength > MOST_UNSENT) this.reading.hold();
     this.reading.takeTurns(bytes.length);
@@ -244,8 +244,8 @@ export class Connection {
   }
 
   #arrived(packet: IPublishPacket): void {
-    const { topic, payload, qos, messageId = 0 } = packet;
-    if (typeof payload !== 'string') this.events.message({ ...packet, topic, payload });
+    const { payload, qos, messageId = 0 } = packet;
+    if (typeof payload !== 'string') this.events.message(packet as ArrivedMessage);
     if (qos > 0) this.#acknowledgements.push(0x40, 2, messageId >> 8, messageId & 0xff);
   }
 

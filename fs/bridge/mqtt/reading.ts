@@ -6,6 +6,9 @@ const MOST_MS = 1000;
 /** The bytes after which others have their turn. */
 const MOST_IN_TURN = 64 * 1024;
 
+/** The bytes after which a turn may have begun. Most turns have fewer, and need no timer. */
+const MOST_UNCOUNTED = MOST_IN_TURN / 4;
+
 /** Why nothing is read: a mount is busy, the broker does not read, or others have their turn. */
 type Reason = 'mount' | 'broker' | 'turn';
 
@@ -13,8 +16,9 @@ type Reason = 'mount' | 'broker' | 'turn';
 export class Reading {
   readonly #reasons = new Set<Reason>();
   #timer: NodeJS.Timeout | null = null;
-  /** How many bytes were read in this turn of the event loop. */
+  /** At least as many bytes as were read in this turn of the event loop. */
   #inTurn = 0;
+  #awaitsTurn = false;
 
   /** @param keepAliveMs the time in which a ping needs its answer, in ms */
   constructor(
@@ -58,12 +62,15 @@ export class Reading {
    * @param bytes how many have been read
    */
   takeTurns(bytes: number): void {
-    if (this.#inTurn === 0) setImmediate(() => this.#beginTurn());
     this.#inTurn += bytes;
     if (this.#inTurn >= MOST_IN_TURN) this.#stop('turn');
+    if (this.#awaitsTurn || this.#inTurn < MOST_UNCOUNTED) return;
+    this.#awaitsTurn = true;
+    setImmediate(() => this.#beginTurn());
   }
 
   #beginTurn(): void {
+    this.#awaitsTurn = false;
     this.#inTurn = 0;
     if (this.#reasons.has('turn')) this.#go('turn');
   }

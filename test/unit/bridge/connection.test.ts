@@ -106,9 +106,9 @@ class StuckBroker extends Broker {
     writev: (_chunks, taken) => void this.#unread.push(taken),
   });
 
-  override open(): Socket {
+  override open(read: (bytes: Buffer) => void): Socket {
     setImmediate(() => this.socket.emit('connect'));
-    return this.socket as unknown as Socket;
+    return this.socket.on('data', read) as unknown as Socket;
   }
 
   reads(): void {
@@ -170,9 +170,9 @@ class ReadingBroker extends Broker {
     },
   });
 
-  override open(): Socket {
+  override open(read: (bytes: Buffer) => void): Socket {
     this.#parser.on('packet', ({ cmd }) => this.packets.push(cmd));
-    return this.socket as unknown as Socket;
+    return this.socket.on('data', read) as unknown as Socket;
   }
 }
 
