@@ -6,7 +6,6 @@
  */
 import type { Packet, Parser } from 'mqtt-packet';
 import type { Codec } from '../messages.js';
-import { parseCommon } from './common-packets.js';
 
 /** The most bytes that a packet of the broker may have. */
 export const MOST_PACKET = 128 * 1024;
@@ -84,8 +83,6 @@ export class PacketReader {
 
   #parse(packet: Buffer): void {
     if (this.#isEnded) return;
-    const common = parseCommon(packet);
-    if (common !== null) return this.take(common);
     this.#found = null;
     try {
       this.#parser.parse(packet);
