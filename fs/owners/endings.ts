@@ -87,18 +87,20 @@ function zombieStatus(pid: Pid): number | null {
     throw error;
   }
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  if (!ENDED_STATES.includes(fields[STATE])) return null;
   // A reader without the right to trace the process finds 0 in both fields (fs/proc/array.c,
-  // do_task_stat), and a zombie's wchan is 1.
-  if (!ENDED_STATES.includes(fields[STATE]) || fields[WCHAN] === '0') return null;
-  return Number(fields[EXIT_CODE]);
+  // do_task_stat). A zombie's wchan is 1, but 0 too while it still runs the end of do_exit(). Its
+  // links in ns/ take the same right.
+  const isShown = fields[WCHAN] !== '0' || system.namespaceOf(pid, 'pid') !== undefined;
+  return isShown ? Number(fields[EXIT_CODE]) : null;
 }
 
 /** A part of the work: it fits the time that a step of a task may take. */
 const OWNERS_A_STEP = 4;
 
 /**
- * How often the daemon asks again. For a moment the kernel does not tell: the process is a zombie
- * that still runs the end of do_exit(). It needs a CPU, which the daemon may have.
+ * How often the daemon asks again: a process whose status the kernel hides from it may be reaped
+ * soon, and then the pidfd tells the status.
  */
 const MOST_ATTEMPTS = 5;
 const ATTEMPT_INTERVAL_MS = 10;
