@@ -9,6 +9,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { trimHeap } from '#native';
+import { isShortage, isSystemError } from '../shared/errors.js';
 import type { Logger } from '../shared/log/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
 
@@ -44,7 +45,7 @@ export class GiveBack {
   #endedMs = -PAUSE_MS;
   #msAMiB = MS_A_MIB;
   /** Bytes of heap and buffers after the last collection, and the bytes that clients held then. */
-  #heapAfter = heapBytes();
+  #heapAfter = heapBytes() ?? 0;
   #heldAfter = 0;
   /** The most bytes that clients have held since then, as far as the timer saw. */
   #heldMost = 0;
@@ -90,10 +91,12 @@ export class GiveBack {
     const held = this.memory();
     this.#heldMost = Math.max(this.#heldMost, held);
     if (wasBusy) return this.#lookIn(IDLE_MS);
+    const heap = heapBytes();
+    if (heap === undefined) return this.#lookIn(PAUSE_MS);
     const explained = held - this.#heldAfter;
     if (
       this.#heldMost - held < FREED_BYTES &&
-      heapBytes() - this.#heapAfter - explained < UNEXPLAINED_BYTES
+      heap - this.#heapAfter - explained < UNEXPLAINED_BYTES
     )
       return;
     const waitMs = this.#endedMs + PAUSE_MS - performance.now();
@@ -114,7 +117,7 @@ export class GiveBack {
     trimHeap();
     this.#endedMs = performance.now();
     this.#collections++;
-    this.#heapAfter = heapBytes();
+    this.#heapAfter = heapBytes() ?? this.#heapAfter;
     this.#heldAfter = this.#heldMost = held;
     if (isFull) this.#msAMiB = this.#lastMs / (this.#heapAfter / MIB);
     if (this.#lastMs > MOST_MS)
@@ -124,9 +127,15 @@ export class GiveBack {
   }
 }
 
-function heapBytes(): number {
-  const { heapUsed, arrayBuffers } = process.memoryUsage();
-  return heapUsed + arrayBuffers;
+/** Returns undefined if no descriptor is left for /proc/self/stat, which Node.js reads here. */
+function heapBytes(): number | undefined {
+  try {
+    const { heapUsed, arrayBuffers } = process.memoryUsage();
+    return heapUsed + arrayBuffers;
+  } catch (error) {
+    if (isSystemError(error) && isShortage(error.errno)) return undefined;
+    throw error;
+  }
 }
 
 /** Returns V8's collector, which a program sees only with --expose-gc. */

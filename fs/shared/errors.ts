@@ -72,6 +72,25 @@ export function isSystemError(error: unknown, code?: string): error is SystemErr
   );
 }
 
+/** The errnos of a shortage. */
+const SHORTAGES: ReadonlySet<number> = new Set([
+  Errno.ETOOMANYREFS, // unix(7): too many descriptors of one user are in flight
+  Errno.EMFILE,
+  Errno.ENFILE,
+  Errno.ENOBUFS,
+  Errno.ENOMEM,
+]);
+
+/**
+ * Returns whether an errno states a shortage of descriptors or kernel memory. Then a question to
+ * the kernel has no answer yet: the thing that it asks for may be there.
+ *
+ * @param errno positive or negative
+ */
+export function isShortage(errno: number): boolean {
+  return SHORTAGES.has(Math.abs(errno));
+}
+
 /** The messages of errnos that libuv lacks, or writes without a capital. */
 const MESSAGES: ReadonlyMap<number, string> = new Map([
   [Errno.EIO, 'I/O error'],

@@ -2,6 +2,7 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import { notifierProgram } from '#native';
+import { isShortage, isSystemError } from '../../shared/errors.js';
 import { Opcode } from '../../fuse/abi.js';
 
 /**
@@ -49,7 +50,7 @@ function hasEnded(pid: number): boolean {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
     return text.startsWith('Z', text.lastIndexOf(')') + 2); // proc_pid_stat(5)
-  } catch {
-    return true; // it is reaped
+  } catch (error) {
+    return !(isSystemError(error) && isShortage(error.errno)); // it is reaped
   }
 }

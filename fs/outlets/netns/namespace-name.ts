@@ -34,11 +34,15 @@ const DENIED =
     ? 'it needs CAP_SYS_PTRACE in the user namespace of the process: try from there'
     : 'try as root';
 
+/** The delay before the next look at the file, if the daemon has no descriptor for it. */
+const RETRY_MS = 1000;
+
 const NOWHERE: NamespacePlace = { file: '', directory: -1 };
 
 /** An open namespace and the watch of its name. */
 export class NamespaceName {
   #watcher: FSWatcher | null = null;
+  #retry: NodeJS.Timeout | null = null;
   #pidfd = -1;
   /** The pidfd's name in the keeper; null if the keeper does not have it. */
   #kept: string | null = null;
@@ -113,13 +117,24 @@ export class NamespaceName {
   }
 
   #watchFile(): void {
-    const check = (): void => {
-      if (identityAt(this.#place) !== this.identity) this.#gone('its file is gone');
-    };
+    const check = (): void => this.#checkFile();
     this.#watcher = watch(`/proc/self/fd/${this.#place.directory}`, check);
     this.#watcher.on('error', check);
     // It may have ended before the watch began
     if (identityAt(this.#place) !== this.identity) setImmediate(check);
+  }
+
+  #checkFile(): void {
+    if (this.#watcher === null) return;
+    try {
+      if (identityAt(this.#place) !== this.identity) this.#gone('its file is gone');
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+      this.#retry ??= setTimeout(() => {
+        this.#retry = null;
+        this.#checkFile();
+      }, RETRY_MS);
+    }
   }
 
   /** A kept descriptor stays: the keeper may not have it yet, and it tells the next daemon. */
@@ -154,6 +169,8 @@ export class NamespaceName {
     this.closeNamespace();
     this.#watcher?.close();
     this.#watcher = null;
+    if (this.#retry !== null) clearTimeout(this.#retry);
+    this.#retry = null;
     this.#death?.close();
     this.#death = null;
   }

@@ -16,7 +16,7 @@ import {
   statfsSync,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { UserError, isSystemError } from '../../shared/errors.js';
+import { UserError, isShortage, isSystemError } from '../../shared/errors.js';
 import type { Keeper } from '../../shared/kernel/keeper.js';
 import { keepText, takeText } from '../../shared/kernel/kept-text.js';
 import { FUSE_SUPER_MAGIC, mounts } from '../../shared/kernel/mountinfo.js';
@@ -113,14 +113,19 @@ export function noNamespace(path: string): UserError {
   );
 }
 
-/** Returns the identity of the namespace that has a place now; undefined if none has. */
+/**
+ * Returns the identity of the namespace that has a place now.
+ *
+ * @returns undefined if none has
+ * @throws SystemError if the daemon has no descriptor or memory for the question
+ */
 export function identityAt(place: NamespacePlace): Identity | undefined {
   let found = -1;
   try {
     found = find(place);
     return isNamespace(found) ? identityOf(fstatSync(found)) : undefined;
   } catch (error) {
-    if (isSystemError(error)) return undefined;
+    if (isSystemError(error) && !isShortage(error.errno)) return undefined;
     throw error;
   } finally {
     if (found >= 0) closeSync(found);

@@ -5,12 +5,12 @@
  */
 import { FailureWord, sendToAll } from '#native';
 import type { Log } from '../../bus/log.js';
-import { Errno } from '../../shared/errors.js';
+import { Errno, isShortage } from '../../shared/errors.js';
 import { overflowText } from '../../uevent/text.js';
 import { Batch } from './batch.js';
 import type { Notice, SocketClient, SocketGroup } from './clients.js';
 import type { SocketGroups } from './groups.js';
-import { type Shortage, isShortage } from './shortage.js';
+import type { Shortage } from './shortage.js';
 
 /** The addon's function that sends events: `sendToAll` as bytes, `passToAll` as descriptors. */
 export type Deliver = typeof sendToAll;
@@ -193,7 +193,7 @@ export class Delivery {
    */
   #heed(client: SocketClient, outcome: number): void {
     if (outcome >= 0 || outcome === -Errno.EAGAIN) this.#waitForRoom(client);
-    else if (isShortage(-outcome)) this.#starve(client);
+    else if (isShortage(outcome)) this.#starve(client);
     else this.connections.dropAfter(client, -outcome);
   }
 

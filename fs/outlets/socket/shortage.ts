@@ -2,25 +2,11 @@
  * A shortage of descriptors or kernel memory. Polling does not report its end, so the outlet tries
  * again after a while.
  */
-import { Errno, errnoText, isSystemError } from '../../shared/errors.js';
+import { errnoText, isSystemError } from '../../shared/errors.js';
 import type { Logger } from '../../shared/log/logger.js';
 
 /** The delay before the next attempt. */
 const RETRY_MS = 100;
-
-/** The errnos of a shortage. */
-const SHORTAGES: ReadonlySet<number> = new Set([
-  Errno.ETOOMANYREFS, // unix(7): too many descriptors of one user are in flight
-  Errno.EMFILE,
-  Errno.ENFILE,
-  Errno.ENOBUFS,
-  Errno.ENOMEM,
-]);
-
-/** Returns whether an errno states a shortage. */
-export function isShortage(errno: number): boolean {
-  return SHORTAGES.has(errno);
-}
 
 /** Logs a shortage once, and tries again until it is over. */
 export class Shortage {

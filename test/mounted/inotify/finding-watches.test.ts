@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Calls, publishNumbered, spawnClient, statusOf } from '../../support/clients/clients.js';
 import { compiled } from '../../support/clients/compiled.js';
 import { run, until } from '../../support/mount/daemon.js';
+import { setLimit } from '../../support/mount/limits.js';
 import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
 import { type How, Watcher, helperOf } from '../../support/clients/watcher.js';
 import { listed } from './common.js';
@@ -265,16 +266,6 @@ crowded('raises no notice in a filesystem that is mounted over it', async () => 
   await watcher.end();
 });
 
-/** Changes a soft limit of the daemon by prlimit(1). @returns a function that restores it */
-async function setLimit(limit: 'nofile' | 'stack', soft: number): Promise<() => Promise<void>> {
-  const prlimit = (...args: readonly string[]): ReturnType<typeof run> =>
-    run(['prlimit', '--pid', String(daemon.pid), ...args]);
-  const { out } = await prlimit(`--${limit}`, '--raw', '--noheadings', '-o', 'SOFT,HARD');
-  const [before, hard] = out.trim().split(/\s+/);
-  await prlimit(`--${limit}=${soft}:${hard}`);
-  return async () => void (await prlimit(`--${limit}=${before}:${hard}`));
-}
-
 crowded(
   'gets its missed notices once the daemon has descriptors for the notifier again',
   async () => {
@@ -282,7 +273,7 @@ crowded(
     const watcher = await Watcher.on(path);
     publishNumbered(daemon.path, 1);
     await watcher.creates(1);
-    const restore = await setLimit('nofile', 5);
+    const restore = await setLimit(daemon, 'nofile', 5);
     process.kill(helperOf(daemon.pid), 'SIGKILL');
     await until(
       () => daemon.log().includes("the notifier can't run yet"),
@@ -320,7 +311,7 @@ crowded('gets its missed notices once the notifier can have its thread again', a
   publishNumbered(daemon.path, 1);
   await watcher.creates(1);
   const said = daemon.log().length;
-  const restore = await setLimit('stack', NO_ROOM);
+  const restore = await setLimit(daemon, 'stack', NO_ROOM);
   process.kill(helperOf(daemon.pid), 'SIGKILL');
   await until(
     () => daemon.log().slice(said).includes("the notifier can't run yet"),
