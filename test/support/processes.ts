@@ -75,9 +75,14 @@ export function childrenNamed(pid: number, name: string): number[] {
     .map((child) => child.pid);
 }
 
-/** Returns true if a process waits for the reply to a request of FUSE. */
+/** Returns true if a process waits for the reply to a request of FUSE, false if it has ended. */
 export function waitsForReply(pid: number): boolean {
-  return /^(fuse_|request_wait)/.test(readFileSync(`/proc/${pid}/wchan`, 'latin1'));
+  try {
+    return /^(fuse_|request_wait)/.test(readFileSync(`/proc/${pid}/wchan`, 'latin1'));
+  } catch (error) {
+    if (isSystemError(error)) return false;
+    throw error;
+  }
 }
 
 /**

@@ -22,6 +22,22 @@ export async function startGuarded(
   return startDaemon(['--guard', '--source', 'none', ...args], path, setting);
 }
 
+/** How much longer than a start at this moment the steps of a daemon may take. */
+const PATIENCE = 8;
+const [LEAST_DEADLINE_S, MOST_DEADLINE_S] = [2, 8];
+
+/**
+ * Returns a short time limit for the steps of a daemon, for --guard-deadline, in seconds. A daemon
+ * that works keeps it on a busy machine too: the limit depends on how long a start takes now.
+ */
+export async function shortDeadline(): Promise<number> {
+  const beganMs = performance.now();
+  const daemon = await startDaemon();
+  const tookS = (performance.now() - beganMs) / 1000;
+  await daemon.stop();
+  return Math.min(Math.max(Math.ceil(PATIENCE * tookS), LEAST_DEADLINE_S), MOST_DEADLINE_S);
+}
+
 /** Returns a value of `log/.status`, which the daemon reads at this moment. */
 export async function statusOf(path: string, key: string): Promise<string | undefined> {
   return statusOfDirectory(`${path}/log`, key);

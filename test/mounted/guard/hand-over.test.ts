@@ -41,6 +41,7 @@ import {
   inGuardian,
   killDaemon,
   replacing,
+  shortDeadline,
   statusOf,
 } from './common.js';
 
@@ -111,54 +112,60 @@ async function gets(reader: Reader, path: string): Promise<void> {
 }
 
 // First, because it takes longest.
-handOver('ignores the answer of a stopped daemon to an earlier reload', async () => {
-  // It takes long to resume after the reload that has failed
-  const slow = replacing(
-    'daemon/daemon.js',
-    'Daemon',
-    'resume',
-    `function () {
+handOver(
+  'ignores the answer of a stopped daemon to an earlier reload',
+  async () => {
+    // It takes long to resume after the reload that has failed
+    const slow = replacing(
+      'daemon/daemon.js',
+      'Daemon',
+      'resume',
+      `function () {
       if (this.count = (this.count ?? 0) + 1, this.count > 1)
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ${PHASE_MS});
       before.call(this);
     }`,
-  );
-  const { guarded, version } = await start(['--source', 'kernel', '--guard-deadline', '3'], slow);
-  const { path } = guarded;
-  const owner = new Actor();
-  const own = `${path}/${owner.pid}`;
-  assert.match(await owner.ask(`mkdir ${own}`), /^ok/);
-  writeFileSync(`${own}/.filter`, 'SYNTH_ARG_HANDED==1\n'); // many others may come meanwhile
-  const old = await daemonPid(path);
-  version.install('');
-  process.kill(old, 'SIGSTOP');
-  const { code, err } = await eventfs('reload', path);
-  assert.is(code, 1);
-  assert.match(err, /the old daemon did not stop between two requests in time/);
-  version.install(
-    inGuardian(
-      'taken',
-      `async function () {
+    );
+    const deadline = ['--guard-deadline', String(await shortDeadline())];
+    const { guarded, version } = await start(['--source', 'kernel', ...deadline], slow);
+    const { path } = guarded;
+    const owner = new Actor();
+    const own = `${path}/${owner.pid}`;
+    assert.match(await owner.ask(`mkdir ${own}`), /^ok/);
+    writeFileSync(`${own}/.filter`, 'SYNTH_ARG_HANDED==1\n'); // many others may come meanwhile
+    const old = await daemonPid(path);
+    version.install('');
+    process.kill(old, 'SIGSTOP');
+    const { code, err } = await eventfs('reload', path);
+    assert.is(code, 1);
+    assert.match(err, /the old daemon did not stop between two requests in time/);
+    version.install(
+      inGuardian(
+        'taken',
+        `async function () {
         const isTaken = before.call(this); // it has said that it is warm
         ${version.reaches}
         return isTaken;
       }`,
-    ),
-  );
-  const second = eventfs('reload', path);
-  await version.phase();
-  // The message has woken the guardian. Once it sleeps again, it has asked the old daemon to yield.
-  await until(() => stateOf(guarded.pid) === 'S', 'the guardian does not sleep');
-  const synthetic = `${process.pid.toString(16).padStart(8, '0')}-0000-4000-8000-000000000000`;
-  appendFileSync('/sys/class/mem/null/uevent', `add ${synthetic} HANDED=1`);
-  process.kill(old, 'SIGCONT');
-  assert.is((await second).code, 0);
-  const isThere = (name: string): boolean =>
-    readFileSync(`${own}/${name}`, 'latin1').includes('\nSYNTH_ARG_HANDED=1\n');
-  await until(() => readdirSync(own).some(isThere), 'the uevent is lost');
-  await owner.kill();
-  assert.is(await guarded.stop(), 0);
-});
+      ),
+    );
+    const second = eventfs('reload', path);
+    const early = second.then((end) => assert.unreachable(`the reload ended: ${end.err}`));
+    await Promise.race([version.phase(), early]);
+    // The message has woken the guardian. Once it sleeps again, it has asked the old daemon to yield.
+    await until(() => stateOf(guarded.pid) === 'S', 'the guardian does not sleep');
+    const synthetic = `${process.pid.toString(16).padStart(8, '0')}-0000-4000-8000-000000000000`;
+    appendFileSync('/sys/class/mem/null/uevent', `add ${synthetic} HANDED=1`);
+    process.kill(old, 'SIGCONT');
+    assert.is((await second).code, 0);
+    const isThere = (name: string): boolean =>
+      readFileSync(`${own}/${name}`, 'latin1').includes('\nSYNTH_ARG_HANDED=1\n');
+    await until(() => readdirSync(own).some(isThere), 'the uevent is lost');
+    await owner.kill();
+    assert.is(await guarded.stop(), 0);
+  },
+  60_000,
+);
 
 handOver('is possible with each outlet', async () => {
   const path = mountPoint();

@@ -19,7 +19,6 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import { Reader, eventText, killClients } from '../../support/clients/clients.js';
 import { compiled } from '../../support/clients/compiled.js';
@@ -33,18 +32,16 @@ import {
   until,
   within,
 } from '../../support/mount/daemon.js';
-import { childrenOf, waitsForReply } from '../../support/processes.js';
+import { childrenNamed, childrenOf, waitsForReply } from '../../support/processes.js';
 import { Container } from '../../support/mount/container.js';
 import { withPreload } from '../../support/project.js';
 import { sideBySide, suite } from '../../support/runner/suite.js';
 import { CONNECTIONS, cleanUp, eventfs, prepare } from '../lifecycle/common.js';
-import { daemonPid, startGuarded, statusOf, untilStandby } from './common.js';
+import { daemonPid, shortDeadline, startGuarded, statusOf, untilStandby } from './common.js';
 
-/** The option that bounds each step of a daemon, in seconds. */
-const DEADLINE_S = 8;
-const BOUND = ['--guard-deadline', String(DEADLINE_S)];
-/** Clients must be served long before the deadline kills a daemon that hangs. */
-const SOON_MS = (DEADLINE_S * 1000) / 2;
+/** Clients must be served long before the guardian kills a daemon that hangs, which is in 30 s. */
+const SOON_MS = 15_000;
+const TIMEOUT_MS = 60_000;
 
 /** These tests wait for most of their time, and each has mounts of its own. */
 const hostile = sideBySide(suite('a path that a user changes'), 4);
@@ -68,9 +65,12 @@ class Mounts {
     return daemon;
   }
 
-  /** Starts a mount whose daemon does not answer. Returns a file in it. */
+  /**
+   * Starts a mount whose daemon does not answer. A signal ends those that wait for it: it has taken
+   * no request, as it would have with io_uring. Returns a file in it.
+   */
   async deadFile(): Promise<string> {
-    const other = await this.noted(startDaemon(['--source', 'none']));
+    const other = await this.noted(startDaemon(['--source', 'none', '--transport', 'read']));
     other.process.kill('SIGSTOP');
     return join(other.path, 'log');
   }
@@ -94,10 +94,11 @@ class Mounts {
 
 /** Adds a test. However it ends, none of its mounts hangs. */
 function attack(name: string, body: (mounts: Mounts) => Promise<void>): void {
-  hostile(name, async () => {
+  const run = async (): Promise<void> => {
     const mounts = new Mounts();
     await body(mounts).finally(() => mounts.end());
-  });
+  };
+  hostile(name, run, TIMEOUT_MS);
 }
 
 /** Makes a directory of an ordinary user. */
@@ -114,8 +115,8 @@ function replaceByLink(path: string, target: string): void {
 }
 
 /** Checks that the mount answers soon. */
-async function answersSoon(path: string): Promise<void> {
-  const { code, err } = await run(['stat', `${path}/nosuch`], { timeoutMs: SOON_MS });
+async function answersSoon(path: string, timeoutMs = SOON_MS): Promise<void> {
+  const { code, err } = await run(['stat', `${path}/nosuch`], { timeoutMs });
   assert.is(code, 1, `no answer in time: ${err}`);
 }
 
@@ -177,8 +178,14 @@ for (const [place, targetIn] of [
       const target = await targetIn(guarded, mounts);
       await refusesTo(guarded, file, target);
       // A signal during a read counts: the file may be another one by now
-      process.kill(await daemonPid(path), 'SIGHUP');
-      await sleep(1000);
+      const daemon = await daemonPid(path);
+      const earlier = childrenNamed(daemon, 'node');
+      process.kill(daemon, 'SIGHUP');
+      await until(
+        () =>
+          childrenNamed(daemon, 'node').some((pid) => !earlier.includes(pid) && waitsForReply(pid)),
+        'no process reads the file',
+      );
       rmSync(file);
       writeFileSync(file, 'list_links = true\n');
       process.kill(await daemonPid(path), 'SIGHUP');
@@ -201,7 +208,7 @@ for (const [place, targetIn] of [
 attack('does not stop a restart or the outlet, if it is that of a fifodir', async (mounts) => {
   const fifodir = join(userDirectory(), 'fd');
   mkdirSync(fifodir);
-  const guarded = await mounts.noted(startGuarded([...BOUND, '--fifodir', fifodir]));
+  const guarded = await mounts.noted(startGuarded(['--fifodir', fifodir]));
   const { path } = guarded;
   replaceByLink(fifodir, `${path}/log`);
   execFileSync('mkfifo', [`${fifodir}.moved/ftrig1:x`]);
@@ -224,7 +231,7 @@ attack('does not stop a restart or the outlet, if it is that of a fifodir', asyn
 attack('does not stop a restart or the outlet, if it is that of a socket', async (mounts) => {
   const directory = join(userDirectory(), 'sub');
   mkdirSync(directory);
-  const guarded = await mounts.noted(startGuarded([...BOUND, '--socket', join(directory, 's')]));
+  const guarded = await mounts.noted(startGuarded(['--socket', join(directory, 's')]));
   const { path } = guarded;
   replaceByLink(directory, `${path}/log`);
   await isServedAfterDeath(guarded);
@@ -238,7 +245,7 @@ attack('does not stop a restart or the outlet, if it is that of a socket', async
 attack('does not stop a restart, if it is that of the mount point', async (mounts) => {
   const directory = join(userDirectory(), 'sub');
   mkdirSync(join(directory, 'm'), { recursive: true });
-  const guarded = await mounts.noted(startGuarded(BOUND, join(directory, 'm')));
+  const guarded = await mounts.noted(startGuarded([], join(directory, 'm')));
   const moved = join(`${directory}.moved`, 'm');
   replaceByLink(directory, `${moved}/log`);
   await isServedAfterDeath({ ...guarded, path: moved });
@@ -251,7 +258,7 @@ attack(
   async (mounts) => {
     const fifodir = join(userDirectory(), 'fd');
     mkdirSync(fifodir);
-    const guarded = await mounts.noted(startGuarded([...BOUND, '--fifodir', fifodir]));
+    const guarded = await mounts.noted(startGuarded(['--fifodir', fifodir]));
     const { path } = guarded;
     rmSync(fifodir, { recursive: true });
     symlinkSync(`${path}/log`, fifodir);
@@ -267,13 +274,16 @@ attack(
   },
 );
 
-/** Checks that clients are served during a reload whose new daemon hangs, and that it fails. */
-async function reloadFailsInTime(path: string): Promise<void> {
+/**
+ * Checks that clients are served during a reload whose new daemon hangs, long before the guardian
+ * kills that one, and that the reload fails.
+ */
+async function reloadFailsInTime(path: string, deadlineS: number): Promise<void> {
   const reloading = eventfs('reload', path);
   let isOver = false;
   void reloading.finally(() => (isOver = true));
   for (let count = 0; !isOver; count++) {
-    await answersSoon(path);
+    await answersSoon(path, (deadlineS * 1000) / 2);
     if (count > 10_000) assert.unreachable('the reload did not end');
   }
   const { code, err } = await reloading;
@@ -284,15 +294,17 @@ async function reloadFailsInTime(path: string): Promise<void> {
 attack('makes a reload fail while the old daemon serves', async (mounts) => {
   const fifodir = join(userDirectory(), 'fd');
   mkdirSync(fifodir);
-  const guarded = await mounts.noted(startGuarded(['--guard-deadline', '4', '--fifodir', fifodir]));
+  const deadlineS = await shortDeadline();
+  const args = ['--guard-deadline', String(deadlineS), '--fifodir', fifodir];
+  const guarded = await mounts.noted(startGuarded(args));
   const { path } = guarded;
   replaceByLink(fifodir, `${path}/log`);
-  const into = await within(SOON_MS, eventfs('reload', path), 'the reload did not end');
+  const into = await eventfs('reload', path);
   assert.is(into.code, 1);
   assert.match(into.err, /the old daemon goes on: .*fd: the directory is on a FUSE mount/);
   rmSync(fifodir);
   symlinkSync(await mounts.deadFile(), fifodir);
-  await reloadFailsInTime(path);
+  await reloadFailsInTime(path, deadlineS);
   assert.is(await guarded.stop(), 0);
 });
 
@@ -303,7 +315,8 @@ for (const [outlet, line] of [
   attack(`makes a reload fail, and nothing else, as a new ${outlet}`, async (mounts) => {
     const file = join(userDirectory(), 'eventfs.toml');
     writeFileSync(file, '');
-    const bound = ['--guard', ...BOUND, '--guard-limit', '1:60'];
+    const deadlineS = await shortDeadline();
+    const bound = ['--guard', '--guard-deadline', String(deadlineS), '--guard-limit', '1:60'];
     const args = [...bound, '--source', 'kernel', '--config', file];
     const guarded = await mounts.noted(startDaemon(args));
     const eventfs = withPreload('stops-at-names');
@@ -312,7 +325,7 @@ for (const [outlet, line] of [
     mkdirSync(directory);
     writeFileSync(file, `${line(directory)}\n`);
     const { path } = guarded;
-    await reloadFailsInTime(path);
+    await reloadFailsInTime(path, deadlineS);
     // No signal ends the new daemon now, and the guardian gives up nevertheless
     process.kill(await daemonPid(path), 'SIGKILL');
     await until(() => guarded.process.exitCode === 1, 'the guardian does not end');
@@ -351,7 +364,7 @@ attack(
     writeFileSync(join(directory, 'box'), '');
     execFileSync('mount', ['--bind', two.network, join(directory, 'box')]);
     const places = ['--netns', link, '--netns', join(directory, 'box')];
-    const args = ['--guard', ...BOUND, '--source', 'kernel', ...places];
+    const args = ['--guard', '--source', 'kernel', ...places];
     const guarded = await mounts.noted(startDaemon(args));
     const { path } = guarded;
     replaceByLink(link, `${path}/log/link`);
@@ -379,7 +392,7 @@ attack(
   async (mounts) => {
     const fifodir = join(userDirectory(), 'fd');
     mkdirSync(fifodir);
-    const guarded = await mounts.noted(startGuarded([...BOUND, '--standby', '--fifodir', fifodir]));
+    const guarded = await mounts.noted(startGuarded(['--standby', '--fifodir', fifodir]));
     const { path, pid } = guarded;
     await untilStandby(path);
     const serving = await daemonPid(path);
