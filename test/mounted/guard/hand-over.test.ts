@@ -152,7 +152,8 @@ handOver(
     const second = eventfs('reload', path);
     const early = second.then((end) => assert.unreachable(`the reload ended: ${end.err}`));
     await Promise.race([version.phase(), early]);
-    // The message has woken the guardian. Once it sleeps again, it has asked the old daemon to yield.
+    // The message has woken the guardian. Once it sleeps again, it has asked the old daemon to
+    // yield.
     await until(() => stateOf(guarded.pid) === 'S', 'the guardian does not sleep');
     const synthetic = `${process.pid.toString(16).padStart(8, '0')}-0000-4000-8000-000000000000`;
     appendFileSync('/sys/class/mem/null/uevent', `add ${synthetic} HANDED=1`);

@@ -6,7 +6,9 @@
 import * as assert from 'uvu/assert';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, rmdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Calls, killClients, statusOf } from '../../support/clients/clients.js';
 import {
@@ -27,8 +29,6 @@ import { isRingOffered } from '../../../fs/shared/kernel/ring-parameter.js';
 const AT_ONCE_MS = 500;
 /** The time that a reader is watched which must not end. */
 const STAYS_MS = 200;
-/** How long a daemon hangs in one request: far longer than the other times. */
-const HANG_MS = 1500;
 const SIGNALS = ['SIGINT', 'SIGKILL'] as const;
 const CGROUPS = ['/sys/fs/cgroup/unified', '/sys/fs/cgroup'].find((path) =>
   existsSync(`${path}/cgroup.procs`),
@@ -180,6 +180,7 @@ killed(
 killed('ends at once when a busy daemon is through, and before that if it is new', async () => {
   await each(async (daemon, isRing) => {
     const calls = new Calls();
+    const goOn = join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), `go-on-${daemon.pid}`);
     for (const signal of SIGNALS) {
       let hang: Promise<unknown> = Promise.resolve();
       await doesNothing(
@@ -187,11 +188,15 @@ killed('ends at once when a busy daemon is through, and before that if it is new
         isRing,
         signal,
         async () => {
-          hang = calls.call('getxattr', `${daemon.path}/log`, `user.hang.${HANG_MS}`);
+          rmSync(goOn, { force: true });
+          hang = calls.call('getxattr', `${daemon.path}/log`, 'user.hang-on');
           await calls.sleeps();
           await until(() => stateOf(daemon.pid) === 'R', 'the daemon does not hang');
         },
-        () => hang,
+        async () => {
+          writeFileSync(goOn, '');
+          await hang;
+        },
       );
     }
     await calls.end();

@@ -3,7 +3,7 @@
  * publisher can set it.
  */
 import * as assert from 'uvu/assert';
-import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Reader, eventText, publish, valuesOf } from '../../support/clients/clients.js';
@@ -45,6 +45,8 @@ async function makeAll(number: number): Promise<void> {
 async function filtered(filter: string): Promise<string> {
   const own = await directory();
   writeFileSync(`${own}/.filter`, filter);
+  // Other programs of the machine may have made events before
+  for (const name of readdirSync(own)) if (/^\d/.test(name)) rmSync(join(own, name));
   return own;
 }
 

@@ -17,7 +17,7 @@ import { EVENTFS_NODE } from '../project.js';
 
 export { EMIT_HELPER, EVENTFS, EVENTFS_NODE, EVENTFS_SCRIPT, PROJECT } from '../project.js';
 
-const READY_TIMEOUT_MS = 10_000;
+const READY_TIMEOUT_MS = 20_000;
 const STOP_TIMEOUT_MS = 10_000;
 
 /** A running daemon, its mount and its log. */
@@ -76,7 +76,7 @@ export async function killDaemons(): Promise<void> {
 }
 
 /**
- * Starts `eventfs mount` and waits up to 10 s for its readiness descriptor.
+ * Starts `eventfs mount` and waits up to 20 s for its readiness descriptor.
  * @param args options of `eventfs mount`
  * @param path the mount point
  * @throws Error if the daemon ends or is not ready in time
@@ -287,6 +287,20 @@ export async function run(
 export async function makeUevent(action = 'add'): Promise<void> {
   appendFileSync('/sys/class/mem/null/uevent', action);
   await Promise.resolve();
+}
+
+let marks = 0;
+
+/**
+ * Does the same, with a property by which a test knows the event: other programs of the machine
+ * make such events too.
+ * @returns the line of the property
+ */
+export function makeMarkedUevent(action = 'add'): string {
+  const mark = `${process.pid}M${++marks}`;
+  const synthetic = '00000000-0000-4000-8000-000000000000';
+  appendFileSync('/sys/class/mem/null/uevent', `${action} ${synthetic} MARK=${mark}`);
+  return `SYNTH_ARG_MARK=${mark}`;
 }
 
 /** Returns true if anything is mounted at `path`. */

@@ -1,9 +1,13 @@
 /**
  * Loaded into a daemon (node --import): some requests hang, as by a bug in the daemon. getxattr(2)
- * of `user.hang.MS` runs for MS ms; of `user.hang-read.MS` makes the next READ do so; of
- * `user.forgotten` ends without a reply; of `user.lost` makes the daemon lose the next read that it
- * parks: no event and no signal ends it.
+ * of `user.hang.MS` runs for MS ms; of `user.hang-on` until there is the file go-on-PID in the
+ * directory of the test, with the daemon's PID; of `user.hang-read.MS` makes the next READ run for
+ * MS ms; of `user.forgotten` ends without a reply; of `user.lost` makes the daemon lose the next
+ * read that it parks: no event and no signal ends it.
  */
+import { existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { BlockingReads } from '../../../fs/drivers/devfuse/blocking-reads.js';
 import { InHeader, Opcode } from '../../../fs/fuse/abi.js';
 import { Session } from '../../../fs/fuse/session.js';
@@ -38,6 +42,7 @@ Session.prototype.dispatch = function (length) {
   const [, name, ms] = request.toString('latin1', NAME_AT, length - 1).split('.');
   if (name === 'lost') isNextLost = true;
   if (name === 'hang') hang(Number(ms));
+  if (name === 'hang-on') hangOn();
   if (name === 'hang-read') nextReadMs = Number(ms);
   const got = dispatch.call(this, length);
   return name === 'forgotten' ? 0 : got;
@@ -47,4 +52,10 @@ Session.prototype.dispatch = function (length) {
 function hang(ms: number): void {
   const endMs = performance.now() + ms;
   while (performance.now() < endMs);
+}
+
+/** Loops until the file is there. */
+function hangOn(): void {
+  const file = join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), `go-on-${process.pid}`);
+  while (!existsSync(file));
 }
