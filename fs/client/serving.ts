@@ -25,14 +25,22 @@ export function servingProcess(path: string): number | undefined {
  * connection: any open /dev/fuse counts.
  */
 function serves(pid: number, connection: number): boolean {
+  let descriptors: string[];
   try {
-    return readdirSync(`/proc/${pid}/fd`)
-      .filter((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`) === '/dev/fuse')
-      .map((fd) =>
-        /^fuse_connection:\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1')),
-      )
-      .some((said) => said === null || Number(said[1]) === connection);
+    descriptors = readdirSync(`/proc/${pid}/fd`);
   } catch {
     return false; // the process has ended, or this process may not inspect it
+  }
+  return descriptors.some((fd) => isOfConnection(pid, fd, connection));
+}
+
+function isOfConnection(pid: number, fd: string, connection: number): boolean {
+  try {
+    if (readlinkSync(`/proc/${pid}/fd/${fd}`) !== '/dev/fuse') return false;
+    const info = readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1');
+    const said = /^fuse_connection:\t(\d+)$/m.exec(info);
+    return said === null || Number(said[1]) === connection;
+  } catch {
+    return false; // the process has closed it since: a daemon opens and closes others all the time
   }
 }

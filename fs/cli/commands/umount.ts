@@ -13,6 +13,8 @@ import { servingProcess } from '../../client/serving.js';
 import { endGuardian } from '../guardian-socket.js';
 
 const POLL_MS = 10;
+/** The errnos of a daemon that has just died: of kill(2), and of a read in its mount. */
+const DEAD = ['ESRCH', 'ENOTCONN', 'ECONNABORTED'];
 /** How long a daemon may take to unmount before its connection is aborted. */
 const STOP_TIMEOUT_MS = 5000;
 
@@ -69,14 +71,23 @@ async function endUnmounted(path: string): Promise<void> {
  */
 async function stopDaemon(path: string): Promise<boolean> {
   const connection = mountedAt(path)?.minor;
-  const pid = keepsOut(path) ? undefined : servingProcess(path); // root may unmount it anyway
-  if (pid === undefined) return false;
-  process.kill(pid, 'SIGTERM');
+  if (keepsOut(path) || !terminate(path)) return false; // root may unmount it anyway
   for (let waited = 0; waited < STOP_TIMEOUT_MS; waited += POLL_MS) {
     if (mountedAt(path)?.minor !== connection) return true;
     await sleep(POLL_MS);
   }
   return false;
+}
+
+/** Sends SIGTERM to the daemon. Returns false if it can't be found, or has just died. */
+function terminate(path: string): boolean {
+  try {
+    const pid = servingProcess(path);
+    return pid !== undefined && process.kill(pid, 'SIGTERM');
+  } catch (error) {
+    if (DEAD.some((code) => isSystemError(error, code))) return false;
+    throw error;
+  }
 }
 
 /** Says where eventfs is mounted in this mount namespace. */

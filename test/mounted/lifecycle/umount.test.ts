@@ -3,9 +3,11 @@ import * as assert from 'uvu/assert';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { mount as mountFilesystem, unmount } from '#native';
+import { servingProcess } from '../../../fs/client/serving.js';
 import { reach, statusOf } from '../../support/clients/actor.js';
 import {
   EVENTFS_NODE,
+  EVENTFS_SCRIPT,
   isMounted,
   mountPoint,
   run,
@@ -27,6 +29,26 @@ umount('ends the daemon with 0, and returns the end of the file to blocked reade
   const cat = await blockedCat(`${daemon.path}/stream`);
   assert.equal(await eventfs('umount', daemon.path), { out: '', err: '', code: 0 });
   assert.not(isMounted(daemon.path));
+  assert.equal(await cat.ended, { out: '', err: '', code: 0 });
+  assert.is(await within(20_000, daemon.ended, 'the daemon did not end'), 0);
+});
+
+/** A daemon that opens and closes descriptors all the time, as for owners that come and go. */
+const CHURNING = `import { closeSync, openSync } from 'node:fs';
+let many = [];
+setInterval(() => {
+  if (many.length === 0) many = Array.from({ length: 200 }, () => openSync('/dev/null', 'r'));
+  else for (const fd of many.splice(0)) closeSync(fd);
+}, 0).unref();`;
+
+umount('finds a daemon whose descriptors come and go', async () => {
+  const preload = `data:text/javascript,${encodeURIComponent(CHURNING)}`;
+  const daemon = await startDaemon(undefined, undefined, {
+    eventfs: [process.execPath, '--import', preload, EVENTFS_SCRIPT],
+  });
+  for (let n = 0; n < 300; n++) assert.is(servingProcess(daemon.path), daemon.pid, `look ${n}`);
+  const cat = await blockedCat(`${daemon.path}/stream`);
+  assert.equal(await eventfs('umount', daemon.path), { out: '', err: '', code: 0 });
   assert.equal(await cat.ended, { out: '', err: '', code: 0 });
   assert.is(await within(20_000, daemon.ended, 'the daemon did not end'), 0);
 });
