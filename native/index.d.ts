@@ -155,7 +155,8 @@ export function processStatus(id: number): string | null;
 export function exitStatus(pidfd: number): number;
 
 /**
- * Raises the soft limit of RLIMIT_NOFILE to the hard limit (setrlimit(2)).
+ * Raises the soft limit of RLIMIT_NOFILE to the hard limit (setrlimit(2)). Another thread begins to
+ * enlarge the kernel's table of descriptors, so that `openPidfd` need not wait for that.
  *
  * @returns the limit in force, in descriptors
  */

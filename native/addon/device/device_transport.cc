@@ -13,14 +13,24 @@ void DeviceTransport::watch(Napi::Env env, PollHandle::OnReadable onReadable, vo
   if (!again_) throw systemError(env, errno, "eventfd");
   poll_.start(env, fd(), onReadable, owner);
   againPoll_.start(env, again_.get(), onReadable, owner);
+  rest_.open(env, onRest, this);
 }
 
 void DeviceTransport::unwatch() {
   poll_.close();
   againPoll_.close();
+  rest_.close();
 }
 
-void DeviceTransport::callAgainIfAhead() {
+void DeviceTransport::onRest(void* owner) {
+  auto* transport = static_cast<DeviceTransport*>(owner);
+  uint64_t restedNs = nowNs() - transport->readAheadNs_;
+  if (restedNs < kRestMs * 1'000'000) transport->rest_.start(kRestMs);
+  else if (transport->ahead_.giveBackSome()) transport->rest_.start(kGiveBackPauseMs);
+}
+
+void DeviceTransport::endTurn() {
+  if (ahead_.keepsMemory()) rest_.start(kRestMs);
   if (ahead_.isEmpty() || callsAgain_) return;
   callsAgain_ = eventfd_write(again_.get(), 1) == 0;
   EVENTFS_INVARIANT(callsAgain_);
@@ -57,14 +67,21 @@ ssize_t DeviceTransport::readRequest(uint8_t* to, size_t room) {
   }
 }
 
+bool DeviceTransport::isReadingForLong(uint32_t reads) const {
+  return reads % kReadsPerLook == 0 && ahead_.users() > 1 && nowNs() - nowNs_ >= kMostReadingNs;
+}
+
 ssize_t DeviceTransport::receiveInTurn(uint8_t* to, size_t room) {
   bool looks = ahead_.isEmpty() || nowNs_ >= nextLookNs_;
-  while (looks && ahead_.hasRoom()) {
+  for (uint32_t reads = 1; looks && ahead_.hasRoom(); ++reads) {
     ssize_t length = readRequest(to, room);
     if (length < 0) return length;
     if (length == 0) break;
     if (ahead_.isUrgent(to, nowNs_)) return length;
     ahead_.add(to, static_cast<size_t>(length));
+    readAheadNs_ = nowNs_;
+    // The next call goes on reading
+    if (isReadingForLong(reads)) return ahead_.take(to);
   }
   if (looks) {
     bool areSeveral = ahead_.users() > 1 || nowNs_ < sharedUntilNs_;

@@ -12,6 +12,7 @@
 #include "device/read_again.h"
 #include "device/reply_batch.h"
 #include "event_loop/poll_handle.h"
+#include "event_loop/timer_handle.h"
 #include "fuse/transport.h"
 
 namespace eventfs {
@@ -49,8 +50,11 @@ class DeviceTransport final : public Transport {
 
   /** Serves requests in the kernel's order from now on. Not called while any were read ahead. */
   void keepKernelsOrder() { keepsOrder_ = true; }
-  /** Has the event loop call again if any request was read ahead: epoll does not report those. */
-  void callAgainIfAhead();
+  /**
+   * Ends a turn of the event loop. Has it call again if any request was read ahead: epoll does not
+   * report those. Else the memory of such requests is given back if none comes for a while.
+   */
+  void endTurn();
   /** Fails all requests that were read ahead. Async-signal-safe outside of `receive`. */
   void failAhead(int error);
   /** Notes the user of a file that a reply opens: see FairQueue. */
@@ -123,6 +127,19 @@ class DeviceTransport final : public Transport {
   /** The time for which several users count as such after they have taken turns. */
   static constexpr uint64_t kSharedNs = 20'000'000;
 
+  /**
+   * The longest time for which a request of another user that was read ahead waits for the reading
+   * of further ones, in ns.
+   */
+  static constexpr uint64_t kMostReadingNs = 400'000;
+  /** The requests that are read between two looks at the clock meanwhile. */
+  static constexpr uint32_t kReadsPerLook = 8;
+
+  /** The time without a request that was read ahead after which their memory is given back. */
+  static constexpr uint64_t kRestMs = 1000;
+  /** The pause between two parts of it. */
+  static constexpr uint64_t kGiveBackPauseMs = 5;
+
   /** Returns whether the kernel's queue has not been empty for long. */
   bool isBusyForLong() {
     if (keepsOrder_) return false;
@@ -138,8 +155,11 @@ class DeviceTransport final : public Transport {
     nextLookNs_ = std::min(nextLookNs_, nowNs_ + kLookNs);
   }
 
-  /** Reads all requests that wait, and returns the one whose turn it is; see `receive`. */
+  /** Reads requests that wait, and returns the one whose turn it is; see `receive`. */
   ssize_t receiveInTurn(uint8_t* to, size_t room);
+  /** Returns whether users that have requests wait for long while further requests are read. */
+  bool isReadingForLong(uint32_t reads) const;
+  static void onRest(void* owner);
   /** Reads one request; see `receive`. */
   ssize_t readRequest(uint8_t* to, size_t room);
   void stopCallingAgain();
@@ -174,10 +194,14 @@ class DeviceTransport final : public Transport {
   uint32_t lastUser_ = 0;
   /** Until then several users count as such. */
   uint64_t sharedUntilNs_ = 0;
-  /** An eventfd(2), and its watch: `callAgainIfAhead` writes to it. */
+  /** An eventfd(2), and its watch: `endTurn` writes to it. */
   Descriptor again_;
   PollHandle againPoll_;
   bool callsAgain_ = false;
+  /** Gives the memory of `ahead_` back. */
+  TimerHandle rest_;
+  /** When a request was read ahead last. */
+  uint64_t readAheadNs_ = 0;
 };
 
 }  // namespace eventfs

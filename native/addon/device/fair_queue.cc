@@ -4,9 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
-#include <new>
 #include <utility>
 
 #include "fuse/opcode_kinds.h"
@@ -37,16 +35,10 @@ static size_t memoryOfMachine() {
   return static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
 }
 
-FairQueue::FairQueue() : mostBytes_(std::min(kMostBytes, memoryOfMachine() / kMachineShare)) {}
+FairQueue::FairQueue()
+    : mostBytes_(std::min(kMostBytes, memoryOfMachine() / kMachineShare)), memory_(mostBytes_) {}
 
-FairQueue::~FairQueue() {
-  clear();
-  while (free_ != nullptr) {
-    Copy* copy = free_;
-    free_ = copy->next;
-    free(copy);
-  }
-}
+FairQueue::~FairQueue() { clear(); }
 
 bool FairQueue::isUrgent(const uint8_t* bytes, uint64_t nowNs) {
   const fuse_in_header& header = headerOf(bytes);
@@ -177,24 +169,12 @@ void FairQueue::dropIf(const Test& isDropped) {
 }
 
 FairQueue::Copy* FairQueue::allocate(size_t length) {
-  Copy* copy = free_;
-  if (memoryOf(length) == kCopyBytes && copy != nullptr) {
-    free_ = copy->next;
-    --freeCount_;
-  } else {
-    copy = static_cast<Copy*>(malloc(memoryOf(length)));
-    if (copy == nullptr) throw std::bad_alloc();
-  }
+  auto* copy = static_cast<Copy*>(memory_.allocate(sizeof(Copy) + length));
   copy->next = nullptr;
   copy->length = length;
   return copy;
 }
 
-void FairQueue::release(Copy* copy) {
-  if (memoryOf(copy->length) != kCopyBytes || freeCount_ == kMostFree) return free(copy);
-  copy->next = free_;
-  free_ = copy;
-  ++freeCount_;
-}
+void FairQueue::release(Copy* copy) { memory_.release(copy, sizeof(Copy) + copy->length); }
 
 }  // namespace eventfs

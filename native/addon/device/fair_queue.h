@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "device/openers.h"
+#include "device/request_memory.h"
 
 namespace eventfs {
 
@@ -70,6 +71,10 @@ class FairQueue {
    * @returns its length in bytes; 0 if the queue is empty
    */
   ssize_t take(uint8_t* to);
+  /** Returns whether the queue is empty and keeps memory: see RequestMemory. */
+  bool keepsMemory() const { return memory_.hasPages(); }
+  /** Gives some of that memory back. Returns whether there is more. */
+  bool giveBackSome() { return memory_.giveBackSome(); }
   /** Drops all requests. */
   void clear();
   /** Drops the requests that the kernel sends again (FUSE_NOTIFY_RESEND): all but FORGETs. */
@@ -130,19 +135,13 @@ class FairQueue {
    * The most memory of the queue: the writes of a thousand processes of 64 KiB each, or 130,000
    * requests without data. On a machine with less than 2 GiB it is less.
    */
-  static constexpr size_t kMostBytes = size_t{64} << 20;
+  static constexpr size_t kMostBytes = size_t{68} << 20;
   static constexpr size_t kMachineShare = 32;
-  /** The memory of a request without data: a longer name than NAME_MAX makes no request. */
-  static constexpr size_t kCopyBytes = 512;
-  /** The most free copies that are kept: malloc(3) costs as much as the rest of `add`. */
-  static constexpr size_t kMostFree = 512;
   /** Many requests may be interrupted at once, so each must be found quickly. */
   static constexpr size_t kBuckets = 4096;
 
   /** Returns the memory of a request of `length` bytes. */
-  static size_t memoryOf(size_t length) {
-    return length + sizeof(Copy) <= kCopyBytes ? kCopyBytes : length + sizeof(Copy);
-  }
+  static size_t memoryOf(size_t length) { return RequestMemory::memoryOf(sizeof(Copy) + length); }
   static size_t bucketOf(uint64_t unique) { return unique / 2 % kBuckets; }
   void forget(const Copy* copy);
   uint64_t userOf(const uint8_t* bytes) const;
@@ -160,10 +159,9 @@ class FairQueue {
   std::deque<User*> turns_;
   /** The requests by `unique`, which the kernel counts in steps of two. */
   Copy* buckets_[kBuckets] = {};
-  Copy* free_ = nullptr;
-  size_t freeCount_ = 0;
   size_t bytes_ = 0;
   const size_t mostBytes_;
+  RequestMemory memory_;
   bool hasResent_ = false;
   uint32_t resentInARow_ = 0;
   Openers openers_;

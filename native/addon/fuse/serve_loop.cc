@@ -45,11 +45,11 @@ void ServeLoop::serveInTurns() {
     uint32_t served = serveUpTo(kRequestsPerWakeUp, Until::kNothingIsLikely);
     if (served > 0) pollForMore();
     if (!isOpen()) return;
-    if (handler_.settleState() == SettleState::settled) return device_.callAgainIfAhead();
+    if (handler_.settleState() == SettleState::settled) return device_.endTurn();
     settle();
   }
   settleAll();
-  if (isOpen()) device_.callAgainIfAhead();
+  if (isOpen()) device_.endTurn();
 }
 
 /**

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "addon.h"
+#include "process/descriptor_table.h"
 #include "process/pidfd_info.h"
 #include "system_error.h"
 
@@ -22,6 +23,7 @@ static Napi::Value openPidfd(const Napi::CallbackInfo& info) {
   // syscall(2): glibc has a wrapper only since 2.36, musl has none. The kernel sets close-on-exec.
   long fd = syscall(SYS_pidfd_open, info[0].As<Napi::Number>().Int32Value(), 0);
   if (fd < 0) throw systemError(info.Env(), errno, "pidfd_open");
+  growDescriptorTableFor(static_cast<int>(fd));
   return Napi::Number::New(info.Env(), fd);
 }
 
@@ -54,6 +56,7 @@ static Napi::Value raiseFileLimit(const Napi::CallbackInfo& info) {
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) < 0) throw systemError(info.Env(), errno, "setrlimit");
   }
+  growDescriptorTableFor(0);
   return Napi::Number::New(info.Env(), static_cast<double>(limit.rlim_cur));
 }
 

@@ -1,9 +1,9 @@
 /** Many owners, and the daemon's descriptors. */
 import * as assert from 'uvu/assert';
-import { readdirSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { Actor, reach } from '../../support/clients/actor.js';
 import { compiled } from '../../support/clients/compiled.js';
-import { startDaemon, until } from '../../support/mount/daemon.js';
+import { Shell, startDaemon, until } from '../../support/mount/daemon.js';
 import { SIGKILL, mount, observer, pidfds, processDirectories, withShell } from './common.js';
 
 const directory = processDirectories();
@@ -29,6 +29,26 @@ directory(
       },
       [compiled('spawn-owners'), mount, '2000'],
     );
+  },
+  60_000,
+);
+
+directory(
+  'of thousands of processes never makes the daemon wait for a larger table of descriptors',
+  async () => {
+    const daemon = await startDaemon();
+    const room = (): number =>
+      Number(/^FDSize:\s+(\d+)$/m.exec(readFileSync(`/proc/${daemon.pid}/status`, 'latin1'))![1]);
+    // Another thread has the kernel enlarge it: first at the start, then when half of it is in use
+    await until(() => room() >= 4096, 'the table is small');
+    const spawner = new Shell([compiled('spawn-owners'), daemon.path, '2100']);
+    await until(
+      () => room() >= 16384,
+      () => `the table has room for ${room()}`,
+      30_000,
+    );
+    await spawner.kill();
+    await daemon.stop();
   },
   60_000,
 );
