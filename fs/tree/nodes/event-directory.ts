@@ -136,27 +136,28 @@ export abstract class EventDirectory
 
   /**
    * Frees some of what the directory holds, after it has ended.
-   * @param most the most events, special files and open files to free in this call
+   * @param most the most events, special files and open files to free
+   * @param mostText in bytes; the last event may exceed it
    * @returns whether nothing is left
    */
-  protected freeSome(most: number): boolean {
+  protected freeSome(most: number, mostText: number): boolean {
     const { context, queue } = this;
-    for (let left = most; left > 0; left--) {
+    for (let left = most, least = queue.bytes - mostText; left > 0 && queue.bytes > least; left--) {
       const entry = queue.shift();
       if (entry instanceof EventFile) context.disown(entry);
       if (entry !== undefined) continue;
       const file = this.#specials?.shift();
       if (file === undefined) {
         this.#specials = null;
-        return this.#openFiles === null || this.#closeSomeEarly(this.#openFiles, left);
+        return this.#openFiles === null || this.#closeSomeEarly(this.#openFiles, left, mostText);
       }
       context.disown(file);
     }
     return false;
   }
 
-  #closeSomeEarly(files: Set<EventFile>, most: number): boolean {
-    const isDone = closeSomeEarly(files, most);
+  #closeSomeEarly(files: Set<EventFile>, most: number, mostText: number): boolean {
+    const isDone = closeSomeEarly(files, most, mostText);
     if (isDone) this.#openFiles = null;
     this.context.deliveries.settleAlone(); // other queues may hold a file that is complete now
     return isDone;

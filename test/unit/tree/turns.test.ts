@@ -5,6 +5,7 @@
 import * as assert from 'uvu/assert';
 import { FsError, errnoName } from '../../../fs/shared/errors.js';
 import { UeventText } from '../../../fs/uevent/text.js';
+import type { ProcessDirectory } from '../../../fs/tree/nodes/process-directory.js';
 import type { FileHandle } from '../../../fs/tree/nodes/node.js';
 import { type Task, Turns } from '../../../fs/tree/turns.js';
 import { Child } from '../../support/memory/child.js';
@@ -81,6 +82,8 @@ turns('is completed by finish()', () => {
 
 const FILES = 4000;
 const READERS = 50;
+const LARGE_EVENTS = 60;
+const LARGE_BYTES = 64 * 1024;
 
 turns('after a death leaves nothing reachable meanwhile', async () => {
   const kernel = MemoryKernel.started();
@@ -108,6 +111,29 @@ turns('after a death leaves nothing reachable meanwhile', async () => {
   kernel.forgetAll();
   for (const key of ['DIRECTORIES', 'EVENTS', 'BYTES', 'HANDLES'])
     assert.is(kernel.status(key), 0, key);
+  kernel.close();
+});
+
+turns('free one large event a step: the arena moves ten bytes for each that is freed', async () => {
+  const kernel = MemoryKernel.started();
+  const child = new Child();
+  const ended = kernel.mkdir(`${child.pid}`, child.by);
+  const text = 'x'.repeat(LARGE_BYTES);
+  for (let n = 0; n < LARGE_EVENTS; n++) kernel.make(ended, `${n}`, text);
+  const directory = kernel.tree.root.lookup(`${child.pid}`) as ProcessDirectory;
+  const { queue } = directory;
+  await child.die();
+  kernel.owners.watch.drain(); // what is freed at once: 0.4 ms
+  let steps = 0;
+  for (; queue.bytes > LARGE_BYTES; steps++) {
+    const before = queue.bytes;
+    directory.step();
+    assert.ok(before - queue.bytes <= LARGE_BYTES, `a step freed ${before - queue.bytes} bytes`);
+  }
+  assert.ok(steps > 0, 'all was freed at once');
+  kernel.tree.turns.finish();
+  kernel.forgetAll();
+  assert.is(kernel.status('BYTES'), 0);
   kernel.close();
 });
 
