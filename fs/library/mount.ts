@@ -177,6 +177,7 @@ async function start(args: readonly string[], outlives: boolean): Promise<ChildP
   const all = [
     '--no-memory-reducer',
     '--max-semi-space-size=8',
+    '--v8-pool-size=1',
     '--inspect-port=0.0.0.1:0',
     PROGRAM,
     'mount',

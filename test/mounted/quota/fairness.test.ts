@@ -17,6 +17,7 @@ import { Attacker, OneCpu } from '../../support/mount/confined.js';
 import { type Floor, startFloor } from '../../support/mount/floor.js';
 import {
   type Daemon,
+  EVENTFS,
   Shell,
   killDaemons,
   removeMountPoint,
@@ -222,7 +223,9 @@ class Stage {
 
   static async #make(heap: Heap): Promise<Stage> {
     const args = [...GUARD, '--source', 'none'];
-    const daemon = await startDaemon(args, undefined, { env: HEAPS[heap] });
+    // As users start it: bin/eventfs has options for V8.
+    const setting = { env: HEAPS[heap], eventfs: [EVENTFS] };
+    const daemon = await startDaemon(args, undefined, setting);
     const victim = new Shell([...asUser(VICTIM), 'bash']);
     const directory = `${daemon.path}/${victim.pid}`;
     const made = await victim.run(
