@@ -29,6 +29,12 @@ const UNEXPLAINED_BYTES = 8 * 1024 * 1024;
 /** The assumed time of a full collection for each live MiB, until one has been measured. */
 const MS_A_MIB = 1.5;
 const MIB = 1024 * 1024;
+/**
+ * V8's helper thread takes no part in collections of young objects: the daemon would wait for it
+ * while it waits for a CPU. On the command line V8 would refuse the code that Node has compiled for
+ * its modules. Of the other phases V8 lets no flag change while it runs.
+ */
+const ALONE = '--no-parallel-scavenge';
 
 /** Runs a full collection, or one of young objects only. */
 type Collect = (options?: { readonly type: 'minor' }) => void;
@@ -57,7 +63,9 @@ export class GiveBack {
   constructor(
     private readonly memory: () => number,
     private readonly logger: Logger,
-  ) {}
+  ) {
+    setFlagsFromString(ALONE);
+  }
 
   /** Notes a request or a death. The daemon calls it for each. */
   readonly note = (): void => {

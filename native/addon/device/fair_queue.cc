@@ -133,6 +133,7 @@ ssize_t FairQueue::take(uint8_t* to) {
   size_t length = copy->length;
   memcpy(to, copy->bytes(), length);
   bytes_ -= memoryOf(length);
+  memory_.noteServed();
   release(copy);
   return static_cast<ssize_t>(length);
 }

@@ -60,9 +60,11 @@ class FairQueue {
   size_t users() const { return turns_.size(); }
   /**
    * Returns whether the queue takes one more request. The rest waits in the kernel: if the queue is
-   * full, or has a request that the kernel has sent again.
+   * full, would need new memory too often, or has a request that the kernel has sent again.
    */
-  bool hasRoom() const { return !hasResent_ && bytes_ < mostBytes_; }
+  bool hasRoom() const {
+    return !hasResent_ && bytes_ < mostBytes_ && (isEmpty() || memory_.isReady());
+  }
   /** Adds a copy of a request of `length` bytes, which begins with a fuse_in_header. */
   void add(const uint8_t* bytes, size_t length);
   /**

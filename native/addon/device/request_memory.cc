@@ -42,9 +42,8 @@ bool RequestMemory::map(Pool& pool) const {
                       MAP_ANONYMOUS | MAP_PRIVATE | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) return false;
   pool.memory = static_cast<char*>(memory);
-  // A huge page is made faster than a few small ones, which is worth it for many long requests
-  bool isLong = &pool == &pools_[kPools - 1];
-  madvise(memory, mostBytes_, isLong ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+  // For a huge page the kernel may move others first, which takes milliseconds
+  madvise(memory, mostBytes_, MADV_NOHUGEPAGE);
   return true;
 }
 
@@ -60,6 +59,7 @@ bool RequestMemory::makeRoom(Pool& pool) {
     if (pool.memory == nullptr && !map(pool)) return false;
     pool.resident += more;
     resident_ += more;
+    if (isLargest(pool)) credit_ -= std::min(credit_, kCreditASlot);
   }
   return true;
 }

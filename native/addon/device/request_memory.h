@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 
 namespace eventfs {
@@ -25,6 +26,18 @@ class RequestMemory {
   void* allocate(size_t bytes);
   /** @param bytes as in `allocate` */
   void release(void* memory, size_t bytes);
+
+  /**
+   * Returns whether the next request finds a slot with pages, or may have new ones: the pages of
+   * one large slot take as long as three requests. So one is made for every eight requests that
+   * were served.
+   */
+  bool isReady() const {
+    const Pool& largest = pools_[kPools - 1];
+    return largest.free != nullptr || largest.made < largest.resident || credit_ >= kCreditASlot;
+  }
+  /** Notes that a request is served. */
+  void noteServed() { credit_ = std::min(credit_ + 1, kMostCredit); }
 
   /** Returns whether there are pages to give back: no request is in memory. */
   bool hasPages() const { return used_ == 0 && resident_ > 0; }
@@ -55,7 +68,11 @@ class RequestMemory {
   /** The most that `giveBackSome` gives back. It is whole pages, and takes 0.1 ms. */
   static constexpr size_t kGivenBackBytes = size_t{1} << 20;
   static constexpr size_t kPageBytes = 4096;
+  static constexpr size_t kCreditASlot = 8;
+  /** Sixteen slots may be new at once: 1 ms. */
+  static constexpr size_t kMostCredit = 16 * kCreditASlot;
 
+  bool isLargest(const Pool& pool) const { return &pool == &pools_[kPools - 1]; }
   Pool* poolOf(size_t bytes);
   bool owns(const Pool& pool, const void* memory) const;
   bool map(Pool& pool) const;
@@ -66,6 +83,8 @@ class RequestMemory {
   size_t used_ = 0;
   /** The bytes of all pools that may have pages. */
   size_t resident_ = 0;
+  /** What new large slots may cost: see `isReady`. */
+  size_t credit_ = kMostCredit;
   Pool pools_[kPools] = {{kSlotBytes[0]}, {kSlotBytes[1]}, {kSlotBytes[2]}};
 };
 
