@@ -137,8 +137,7 @@ export abstract class EventDirectory
   /**
    * Frees some of what the directory holds, after it has ended.
    * @param most the most events, special files and open files to free
-   * @param mostText in bytes; the last event may exceed it
-   * @returns whether nothing is left
+   * @param mostText in bytes; the last event may exceed it @returns whether nothing is left
    */
   protected freeSome(most: number, mostText: number): boolean {
     const { context, queue } = this;

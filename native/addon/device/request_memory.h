@@ -83,7 +83,7 @@ class RequestMemory {
   size_t used_ = 0;
   /** The bytes of all pools that may have pages. */
   size_t resident_ = 0;
-  /** What new large slots may cost: see `isReady`. */
+  /** The credit for new large slots: see `isReady`. */
   size_t credit_ = kMostCredit;
   Pool pools_[kPools] = {{kSlotBytes[0]}, {kSlotBytes[1]}, {kSlotBytes[2]}};
 };
