@@ -17,6 +17,9 @@ export class Estates {
   /** Those of them whose ending `endings` does not count yet. */
   readonly #uncounted = new Set<Owner>();
   #ending = 0;
+  /** The owner whose things are being removed, and the walk over them: a new one would be O(n). */
+  #current: Owner | undefined;
+  #rest: Iterator<Mortal, undefined> | undefined;
   #isPostponed = false;
   #postpone: (task: Estates) => void = (task) => task.finish();
 
@@ -55,7 +58,11 @@ export class Estates {
    */
   step(): boolean {
     const owner = this.#dead.values().next().value;
-    const thing = owner?.owned.values().next().value;
+    if (owner !== this.#current) {
+      this.#current = owner;
+      this.#rest = owner?.owned.values();
+    }
+    const thing = this.#rest?.next().value;
     if (owner !== undefined && thing !== undefined) this.remove(owner, thing);
     if (owner?.owned.size === 0) this.#letGo(owner);
     this.#isPostponed = this.#dead.size > 0;

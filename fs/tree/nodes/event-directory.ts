@@ -135,9 +135,9 @@ export abstract class EventDirectory
   beforeAnswer(): void {}
 
   /**
-   * Frees some of what the directory holds, after it has ended.
+   * Frees some of what the directory holds, after it has ended. Returns whether nothing is left.
    * @param most the most events, special files and open files to free
-   * @param mostText in bytes; the last event may exceed it @returns whether nothing is left
+   * @param mostText the most bytes of text to free; the last event may exceed it
    */
   protected freeSome(most: number, mostText: number): boolean {
     const { context, queue } = this;

@@ -9,6 +9,7 @@ import { Endings, endingOf, endingText, readEnding } from '../../../fs/owners/en
 import { replaceProcesses, system } from '../../../fs/owners/system.js';
 import { until } from '../../support/mount/daemon.js';
 import type { Pid } from '../../../fs/owners/process.js';
+import { runs } from '../../support/runner/budget.js';
 import { suite } from '../../support/runner/suite.js';
 
 const ending = suite('how a process ended');
@@ -119,7 +120,8 @@ ending('is known whenever the parent reaps the process between two looks', async
   const lines = createInterface(parent.stdout)[Symbol.asyncIterator]();
   const children = 200;
   // 4000 children show the race; a busy machine may get to fewer
-  for (let round = 0, end = Date.now() + 10_000; round < 20 && Date.now() < end; round++) {
+  const { numRuns } = runs(20);
+  for (let round = 0, end = Date.now() + 10_000; round < numRuns && Date.now() < end; round++) {
     parent.stdin.write(`${children}\n`);
     const pids = (await lines.next()).value as string;
     const pidfds = pids.split(' ').map(Number).map(openPidfd);
