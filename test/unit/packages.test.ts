@@ -124,6 +124,15 @@ packages('has each program of binding.gyp, and the checks of both packages know 
   }
 });
 
+packages('starts Node.js with the same options by bin/eventfs and by the library', () => {
+  const optionsIn = (text: string): string[] =>
+    [...text.matchAll(/--[\w-]+=?[\w.:]*/g)].map(([option]) => option).sort();
+  const command = /^exec "\$node" (.*) \$port "\$main"/m.exec(read('bin/eventfs'))![1];
+  const port = / port=(--\S+)/.exec(read('bin/eventfs'))![1];
+  const list = /const all = \[(.*?)PROGRAM/s.exec(read('fs/library/mount.ts'))![1];
+  assert.equal(optionsIn(list), optionsIn(`${command} ${port}`));
+});
+
 packages('is locked without the address of a registry', () => {
   assert.not.match(read('package-lock.json'), /"resolved": "\w+:/);
 });
