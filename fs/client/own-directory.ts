@@ -15,7 +15,8 @@ export const MKDIR_HINTS = {
 /** Hints for a write to a file of the directory that is refused, by errno name. */
 export const WRITE_HINTS = {
   EFBIG:
-    'shorten the filter, or raise text below [filter] in the configuration; ulimit -f bounds a write too',
+    'shorten the filter, or raise text below [filter] in the configuration; ' +
+    'ulimit -f bounds a write too',
   ENOENT:
     'no event of this mount has had that name, or the daemon has an older version: mount again',
 };

@@ -42,7 +42,8 @@ export function addBridge(program: Command): void {
     )
     .option(
       '--state <dir>',
-      'the directory of the state (default: $STATE_DIRECTORY; else /var/lib/eventfs-bridge, or without root ~/.local/state/eventfs-bridge)',
+      'the directory of the state (default: $STATE_DIRECTORY; else /var/lib/eventfs-bridge, ' +
+        'or without root ~/.local/state/eventfs-bridge)',
     )
     .option('--metrics <file>', 'write counters for Prometheus to this file at each keep-alive')
     .option(

@@ -26,7 +26,8 @@ function addWatch(program: Command): void {
     .addOption(
       new Option(
         '--json',
-        'print one JSON object a line; its schema is watch.schema.json, in docs/reference or in share/eventfs',
+        'print one JSON object a line; its schema is watch.schema.json, in docs/reference ' +
+          'or in share/eventfs',
       ).conflicts(['format', 'properties']),
     )
     .addOption(

@@ -35,7 +35,9 @@ for (const [limit, option, value, least] of [
       ['mount', '--guard', '/mnt'],
     ])
       assert.equal(await refused(['prlimit', limit, EVENTFS, ...args]), {
-        err: `eventfs: ulimit -${option} is ${value}, and Node.js needs ${least} (raise it with ulimit, or ask root)\n`,
+        err:
+          `eventfs: ulimit -${option} is ${value}, and Node.js needs ${least} ` +
+          '(raise it with ulimit, or ask root)\n',
         code: 111,
       });
   });

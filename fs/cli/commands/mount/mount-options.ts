@@ -37,7 +37,8 @@ export function addMountOptions(command: Command): Command {
     .addOption(
       new Option(
         '--transport <transport>',
-        'the way of requests to devfuse; auto: io-uring if the kernel offers it, with two to sixteen CPUs, in the first PID namespace',
+        'the way of requests to devfuse; auto: io-uring if the kernel offers it, ' +
+          'with two to sixteen CPUs, in the first PID namespace',
       )
         .choices(TRANSPORT_NAMES)
         .default(TRANSPORT_NAMES[0]),
