@@ -10,7 +10,7 @@ import type { Pid } from '../../../fs/owners/process.js';
 import { Errno, FsError } from '../../../fs/shared/errors.js';
 import { suite } from '../../support/runner/suite.js';
 
-const estates = suite('what dead owners leave');
+const estates = suite('the estates of dead owners');
 
 /** Returns an owner that has been killed and waited for. */
 async function deadOwner(): Promise<Owner> {
@@ -33,7 +33,7 @@ class Thing implements Mortal {
   }
 }
 
-estates('is removed one by one, in the order of the deaths', async () => {
+estates('are removed thing by thing, in the order of the deaths', async () => {
   const endings = new Endings();
   const left = new Estates(endings);
   let asked = 0;
@@ -60,7 +60,7 @@ estates('is removed one by one, in the order of the deaths', async () => {
   assert.is(endings.counts.signalled, 2);
 });
 
-estates('is nothing if the owner owned nothing, or if each thing was taken before', async () => {
+estates('are empty if the owner owned nothing, or if each thing was taken before', async () => {
   const endings = new Endings();
   const left = new Estates(endings);
   left.postponeBy(() => undefined);
@@ -77,7 +77,7 @@ estates('is nothing if the owner owned nothing, or if each thing was taken befor
   assert.is(endings.counts.signalled, 2);
 });
 
-estates('keeps no pidfd that the daemon needs, and counts each death once', async () => {
+estates('keep no pidfd that the daemon needs, and count each death once', async () => {
   const endings = new Endings();
   const left = new Estates(endings);
   left.postponeBy(() => undefined);
