@@ -26,6 +26,10 @@ export interface MountOptions extends OutletOptions, LogArguments, GuardOptions 
   readonly hint?: boolean;
 }
 
+const TRANSPORT_HELP =
+  'the way of requests to devfuse; auto: io-uring if the kernel offers it, ' +
+  'with two to sixteen CPUs, in the first PID namespace';
+
 /** Adds all options of `eventfs mount` to a command. */
 export function addMountOptions(command: Command): Command {
   return addLogOptions(addGuardOptions(addSourceAndOutletOptions(command)))
@@ -35,11 +39,7 @@ export function addMountOptions(command: Command): Command {
         .default(DRIVER_NAMES[0]),
     )
     .addOption(
-      new Option(
-        '--transport <transport>',
-        'the way of requests to devfuse; auto: io-uring if the kernel offers it, ' +
-          'with two to sixteen CPUs, in the first PID namespace',
-      )
+      new Option('--transport <transport>', TRANSPORT_HELP)
         .choices(TRANSPORT_NAMES)
         .default(TRANSPORT_NAMES[0]),
     )
