@@ -4,6 +4,9 @@
  */
 import * as assert from 'uvu/assert';
 import type { Estates } from '../../../fs/owners/estates.js';
+import type { ProcessDirectory } from '../../../fs/tree/nodes/process-directory.js';
+import type { Journal } from '../../../fs/state/journal.js';
+import type { Fields } from '../../../fs/state/schema.js';
 import { FUSE_ROOT_ID } from '../../../fs/fuse/abi.js';
 import { Child } from '../../support/memory/child.js';
 import { refusal } from '../../support/memory/connection.js';
@@ -167,6 +170,26 @@ deadTest('make room for each user if the mount is full', async (scene) => {
   assert.is(scene.left, 1);
   kernel.rmdir('c', FUSE_ROOT_ID, other);
 });
+
+deadTest(
+  'stay in the records of a guarded daemon, with the owner that the next one looks for',
+  async (scene) => {
+    const { kernel, by } = scene;
+    kernel.mkdir('a', by);
+    const directory = kernel.tree.root.lookup('a') as ProcessDirectory;
+    const recorded = (): Fields<'directory'>[] => {
+      const found: Fields<'directory'>[] = [];
+      const put = (_kind: string, fields: Fields<'directory'>): void => void found.push(fields);
+      directory.record({ put } as unknown as Journal);
+      return found;
+    };
+    await scene.kill();
+    const [{ ownerPid, isOrphaned }] = recorded();
+    assert.equal([ownerPid, isOrphaned], [by.pid, 0]);
+    scene.remove();
+    assert.equal(recorded(), []);
+  },
+);
 
 deadTest('leave the sticky ones, which end if they are sticky no more', async (scene) => {
   const { kernel, by } = scene;
