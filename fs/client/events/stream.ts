@@ -4,14 +4,13 @@ import { basename } from 'node:path';
 import { ReadableWatch } from '#native';
 import type { Filter } from '../../uevent/filter/filter.js';
 import { isSystemError } from '../../shared/errors.js';
+import { NAME_MAX } from '../../shared/kernel/name-max.js';
 import { type EventText, records, tellsOfLoss } from './text.js';
 import { dropOthers } from './files.js';
 import { tellsOfEnd } from '../ended.js';
 import { makeOwnDirectory } from '../own-directory.js';
 
 const READ_BYTES = 1024 * 1024;
-/** The most bytes of a file name. This process applies a longer filter itself. */
-const NAME_MAX = 255;
 
 /**
  * How {@link EventStream.forEach} ends: `stopped` by the callback, `closed` by

@@ -3,13 +3,12 @@
  * a driver checks a call here before it calls the tree.
  */
 import { Errno, FsError } from '../../shared/errors.js';
+import { NAME_MAX } from '../../shared/kernel/name-max.js';
 import { XattrFlag } from '../../fuse/abi.js';
 import type { Caller } from '../../owners/owners.js';
 import { type Directory, RESERVED } from '../../tree/nodes/directory.js';
 import type { Node } from '../../tree/nodes/node.js';
 
-/** The longest name, in bytes (f_namelen of statfs(2)). */
-export const NAME_MAX = 255;
 /** The longest path, in bytes, including its NUL. */
 const PATH_MAX = 4096;
 /**

@@ -12,7 +12,8 @@ import type { AttributeChanges, Attributes, FileHandle } from '../../tree/nodes/
 import { PublishFile } from '../../tree/nodes/publish-file.js';
 import { RootDirectory } from '../../tree/nodes/root-directory.js';
 import type { Tree } from '../../tree/tree.js';
-import { NAME_MAX, STATFS_BLOCK_BYTES, refuseTarget, setXattr } from '../common/calls.js';
+import { STATFS_BLOCK_BYTES, refuseTarget, setXattr } from '../common/calls.js';
+import { NAME_MAX } from '../../shared/kernel/name-max.js';
 import { O_RDWR } from '../../shared/open-flags.js';
 import { attributesOf, ownerOf, writerOf } from './attributes.js';
 import { type HiddenFiles, isHiddenName } from './paths/hidden-files.js';

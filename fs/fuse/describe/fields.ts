@@ -3,12 +3,11 @@
  * nothing throws.
  */
 import { quoted } from '../../shared/escape.js';
+import { NAME_MAX } from '../../shared/kernel/name-max.js';
 
 const TWO_32 = 2 ** 32;
 /** The smallest upper half of a 64-bit number that JavaScript cannot hold exactly (2^53). */
 const FIRST_INEXACT_HIGH = 2 ** 21;
-/** The longest name that the trace shows whole, in bytes: as long as a directory's name can be. */
-const MOST_NAME_BYTES = 255;
 /** The text for a missing field. */
 export const MISSING = '?';
 
@@ -132,7 +131,7 @@ export class Fields {
   }
 
   #quoted(start: number, end: number): string {
-    const shown = Math.min(end, start + MOST_NAME_BYTES);
+    const shown = Math.min(end, start + NAME_MAX);
     const { buffer, byteOffset } = this.#bytes;
     const text = quoted(Buffer.from(buffer, byteOffset + start, shown - start).toString('latin1'));
     return shown === end ? text : `${text}... (${end - start} bytes)`;

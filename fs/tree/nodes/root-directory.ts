@@ -33,6 +33,7 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
   isMarked = false;
   /** Any user may make a directory here, and only its user may remove it. */
   readonly #own = new OwnAttributes(0o1777, MOUNT_USER.uid, MOUNT_USER.gid, this.born);
+  /** The files and directories that always exist. */
   readonly always = new RootNames();
   /** The process directories, in the order in which they were made. */
   readonly directories = new Sequence<ProcessDirectory>();
@@ -63,11 +64,6 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
   /** Returns the node that always exists with this id, or undefined. */
   fixed(id: NodeId): Node | undefined {
     return id === this.id ? this : this.always.numbered(id);
-  }
-
-  /** The files and directories that always exist. */
-  get fixedNodes(): Node[] {
-    return this.always.nodes;
   }
 
   get mode(): number {

@@ -8,6 +8,7 @@ import {
   TRANSPORT_NAMES,
 } from '../../../daemon/options.js';
 import { DEFAULT_MOUNT_SOURCE } from '../../../shared/kernel/mountinfo.js';
+import { NAME_MAX } from '../../../shared/kernel/name-max.js';
 import { parseDescriptor, wholeNumber } from '../../command-line/numbers.js';
 import { type GuardOptions, addGuardOptions } from './guard-options.js';
 import { type LogArguments, addLogOptions } from './log-options.js';
@@ -98,15 +99,13 @@ const DEFAULT_REQUEST_BOUND_S = 10;
 const MOST_REQUEST_BOUND_S = 3600;
 
 const DEFAULT_STICKY_MODE = 0o755;
-/** statfs(2) of the mount has it as f_namelen. */
-const MOST_NAME_BYTES = 255;
 
 function collectSticky(text: string, before: StickyDirectory[]): StickyDirectory[] {
   const found = /^([^/:]+)(?::([0-7]{1,4}))?$/.exec(text);
   if (found === null || found[1] === '.' || found[1] === '..')
     throw new InvalidArgumentError('Use NAME or NAME:MODE, as in global:1733.');
-  if (Buffer.byteLength(found[1]) > MOST_NAME_BYTES)
-    throw new InvalidArgumentError(`Use a name of at most ${MOST_NAME_BYTES} bytes.`);
+  if (Buffer.byteLength(found[1]) > NAME_MAX)
+    throw new InvalidArgumentError(`Use a name of at most ${NAME_MAX} bytes.`);
   return [
     ...before,
     { name: found[1], mode: found[2] === undefined ? DEFAULT_STICKY_MODE : parseInt(found[2], 8) },

@@ -11,7 +11,8 @@ import type { Request } from '../../../fuse/request.js';
 import { EventDirectory } from '../../../tree/nodes/event-directory.js';
 import type { AttributeChanges } from '../../../tree/nodes/node.js';
 import type { Tree } from '../../../tree/tree.js';
-import { NAME_MAX, STATFS_BLOCK_BYTES, VALUE_TOO_LONG, setXattr } from '../../common/calls.js';
+import { STATFS_BLOCK_BYTES, VALUE_TOO_LONG, setXattr } from '../../common/calls.js';
+import { NAME_MAX } from '../../../shared/kernel/name-max.js';
 import { nodeOf, replyAttributes } from './operands.js';
 
 type Methods =

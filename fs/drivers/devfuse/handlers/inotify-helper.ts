@@ -14,7 +14,8 @@ import { EventDirectory } from '../../../tree/nodes/event-directory.js';
 import { EventFile } from '../../../tree/nodes/event-file.js';
 import type { Tree } from '../../../tree/tree.js';
 import { WrittenEvent } from '../../../tree/written/written-event.js';
-import { NAME_MAX, NAME_TOO_LONG } from '../../common/calls.js';
+import { NAME_TOO_LONG } from '../../common/calls.js';
+import { NAME_MAX } from '../../../shared/kernel/name-max.js';
 import { directoryOf, nameOf, replyEntry } from './operands.js';
 
 /** The reasons of errors. */

@@ -6,13 +6,8 @@ import type { Outcome, Reply } from '../../../fuse/reply.js';
 import type { Request } from '../../../fuse/request.js';
 import type { NodeId } from '../../../tree/nodes/node.js';
 import type { Tree } from '../../../tree/tree.js';
-import {
-  NAME_MAX,
-  NAME_TOO_LONG,
-  NOT_DIRECTORY,
-  refuseTaken,
-  refuseTarget,
-} from '../../common/calls.js';
+import { NAME_TOO_LONG, NOT_DIRECTORY, refuseTaken, refuseTarget } from '../../common/calls.js';
+import { NAME_MAX } from '../../../shared/kernel/name-max.js';
 import { directoryOf, nameOf, replyEntry } from './operands.js';
 import { Directory } from '../../../tree/nodes/directory.js';
 
