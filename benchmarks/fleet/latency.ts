@@ -13,13 +13,16 @@ import { type Figure, figure, unmeasured } from '../figure.js';
 import { median } from '../programs.js';
 import { cut, restore } from '../../test/support/fleet/network.js';
 import { run, until, within } from '../../test/support/mount/daemon.js';
-import { knows, publish } from '../../test/support/fleet/bridges.js';
+import { knows } from '../../test/support/fleet/bridges.js';
 import { NoBroker, type Stage, end, onStage } from './stage.js';
 
 const EVENTS = 500;
 const ROUNDS = 5;
 const WARM_UP = 5000;
 const PAUSE_MS = 5;
+const LINE = `${'x'.repeat(200)}\n`;
+/** The processes and threads between a uevent and the reader of another host's mount. */
+const WAKE_UPS = 8;
 const DEATHS = 20;
 const CUTS = 3;
 const DEATH_MS = 60_000;
@@ -68,13 +71,35 @@ async function openFifo(path: string): Promise<readonly [number, number]> {
   return [openSync(path, constants.O_RDONLY), ends];
 }
 
-/** Publishes events one after the other: V8 compiles their path, as in a bridge that runs. */
-async function warmUp({ local }: Stage): Promise<void> {
-  for (let n = 0; n < WARM_UP; n++) {
-    publish(local, n, n + 1);
-    if (n % 10 === 0) await sleep(1);
-  }
+/** Waits for some single events: V8 compiles their path, as in a bridge that has run for long. */
+async function warmUp(once: () => Promise<number>): Promise<void> {
+  for (let n = 0; n < WARM_UP; n++) await once();
   await sleep(1000);
+}
+
+/**
+ * Measures so many wake-ups in a row as an event needs on the way through both mounts: cat eight
+ * times, which passes a line on and does nothing else.
+ */
+async function ofWakeUps(): Promise<number> {
+  const chain = spawn('sh', ['-c', Array(WAKE_UPS).fill('cat').join(' | ')], {
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
+  const end = new Promise((done) => chain.once('close', done));
+  let wake = (): void => undefined;
+  chain.stdout.on('data', () => wake());
+  const once = async (): Promise<number> => {
+    const came = new Promise<void>((done) => (wake = done));
+    const start = performance.now();
+    chain.stdin.write(LINE);
+    await within(DEATH_MS, came, 'nothing came through the pipes');
+    return performance.now() - start;
+  };
+  await once();
+  const time = await medianOf(EVENTS / ROUNDS, once);
+  chain.stdin.end();
+  await end;
+  return time;
 }
 
 /** Measures the way through both mounts and the broker, mosquitto's way, and our two ends alone. */
@@ -86,14 +111,15 @@ async function ofEvents(stage: Stage): Promise<Figure[]> {
   const [input, lines] = await openFifo(`${folder}/lines`);
   const sender = new Listener([...web.enter, 'mosquitto_pub', ...own, '-l'], input);
   await sleep(1000);
-  await warmUp(stage);
   const uevent = openSync('/sys/class/mem/null/uevent', constants.O_WRONLY);
   const publishFile = openSync(`${fleet.path}/publish`, constants.O_WRONLY);
   const event = (): void => void writeSync(uevent, 'change');
-  const line = (): void => void writeSync(lines, `${'x'.repeat(200)}\n`);
+  const line = (): void => void writeSync(lines, LINE);
   const remote = 'change@/x\nACTION=change\nDEVPATH=/x\nHOST=web1\n';
   const write = (): void => void writeSync(publishFile, remote);
-  const times = { ours: [], theirs: [], local: [], fleet: [] } as Record<string, number[]>;
+  await warmUp(() => reader.after(event));
+  const names = ['ours', 'theirs', 'local', 'fleet', 'wakeUps'] as const;
+  const times = Object.fromEntries(names.map((name) => [name, [] as number[]]));
   for (let i = 0; i < ROUNDS; i++) {
     times.ours.push(await medianOf(EVENTS / ROUNDS, () => reader.after(event)));
     times.theirs.push(await medianOf(EVENTS / ROUNDS, () => subscriber.after(line)));
@@ -103,6 +129,7 @@ async function ofEvents(stage: Stage): Promise<Figure[]> {
     times.local.push(await medianOf(EVENTS / ROUNDS, () => witness.after(event)));
     witness.end();
     await sleep(100);
+    times.wakeUps.push(await ofWakeUps());
   }
   for (const each of [reader, subscriber, sender]) each.end();
   for (const fd of [input, lines, uevent, publishFile]) closeSync(fd);
@@ -112,6 +139,7 @@ async function ofEvents(stage: Stage): Promise<Figure[]> {
     figure("uevent to a blocked reader of another host's mount", us('ours'), ' us'),
     figure('  uevent to a blocked reader of the own mount', us('local'), ' us'),
     figure("  publish to a blocked reader of the fleet's mount", us('fleet'), ' us'),
+    figure(`  as many wake-ups alone: ${WAKE_UPS} times cat in a row`, us('wakeUps'), ' us'),
     figure('ratio', us('ours') / us('theirs'), ' x', { atMost: 2 }),
   ];
 }

@@ -264,8 +264,10 @@ export class Daemon {
    * Requests wait for a daemon that takes over, so that does not warm up; a standby has done so.
    */
   async #warmUp(): Promise<void> {
-    if (this.#sources.length === 0 || this.options.holder?.takesOver === true) return;
-    (await import('./warm-up.js')).warmUp(this.#owners);
+    const isFleet = this.options.outlets.fleet === true;
+    if (this.#sources.length === 0 && !isFleet) return;
+    if (this.options.holder?.takesOver === true) return;
+    (await import('./warm-up.js')).warmUp(this.#owners, isFleet);
   }
 
   async #openOutlets(): Promise<void> {

@@ -55,7 +55,7 @@ export async function prepare(
   await import('../drivers/devfuse/traced-port.js');
   await loadOutlets(options.outlets);
   const owners = new Owners();
-  warmUp(owners);
+  warmUp(owners, options.outlets.fleet === true);
   warmRestoring(owners);
   owners.close();
   if (state !== undefined) await restoreCopies(options, state, isCalled);

@@ -5,6 +5,7 @@
  * thousand uevents take about 15 us longer each, even hours after its start
  * (benchmarks/figures/uevents.ts, on a fresh daemon). The warm-up leaves no events behind.
  */
+import { constants } from 'node:fs';
 import { ControlWord } from '#native';
 import { ReplySink } from '../drivers/devfuse/reply-sink.js';
 import { Bus } from '../bus/bus.js';
@@ -16,6 +17,8 @@ import { NO_PORT, type ReplyPort } from '../tree/ports.js';
 import { ParkedRead } from '../tree/nodes/node.js';
 import { Tree } from '../tree/tree.js';
 
+const ROOT = { uid: 0, gid: 0, pid: 0 };
+
 /** So many runs make V8's optimizing compiler act; they take some 30 ms. */
 const TIMES = 4000;
 const LIMITS = { bytes: 64 * 1024, events: 256 };
@@ -25,8 +28,9 @@ const READ_BYTES = 4096;
  * Publishes events to a blocked reader of a tree of its own.
  *
  * @param owners the daemon's; none of them owns anything in that tree
+ * @param isFleet whether events come through `publish`, and leave by a filter
  */
-export function warmUp(owners: Owners): void {
+export function warmUp(owners: Owners, isFleet: boolean): void {
   const bus = new Bus(new Log(LIMITS), new IdAllocator(0));
   const tree = new Tree(bus, owners);
   const sink = new ReplySink(
@@ -40,16 +44,37 @@ export function warmUp(owners: Owners): void {
     answer: () => sink.end(),
   };
   tree.attach(port, () => undefined);
-  const stream = tree.root.lookup('stream')!.open(0, { uid: 0, gid: 0, pid: 0 });
+  const node = isFleet ? tree.match.lookup('SUBSYSTEM=warm-up') : tree.root.lookup('stream');
+  const stream = node!.open(0, ROOT);
   const read = new ParkedRead(0, stream, READ_BYTES);
-  const text = new UeventText();
+  const publish = isFleet ? publisher(tree) : receiver(bus);
   for (let seqnum = 1; seqnum <= TIMES; seqnum++) {
     stream.park(read);
-    const datagram = Buffer.from(
-      `add@/devices/virtual/warm-up\0ACTION=add\0SUBSYSTEM=warm-up\0SEQNUM=${seqnum}\0`,
-    );
-    text.readDatagram(datagram, 0, datagram.length);
-    bus.publishKernel(text);
+    publish([
+      'add@/devices/virtual/warm-up',
+      'ACTION=add',
+      'SUBSYSTEM=warm-up',
+      `SEQNUM=${seqnum}`,
+    ]);
     bus.settle();
   }
+}
+
+/** Returns a function that takes the lines of an event as the kernel sends them. */
+function receiver(bus: Bus): (lines: readonly string[]) => void {
+  const text = new UeventText();
+  return (lines) => {
+    const datagram = Buffer.from(`${lines.join('\0')}\0`);
+    text.readDatagram(datagram, 0, datagram.length);
+    bus.publishKernel(text);
+  };
+}
+
+/** Returns a function that writes the lines of an event to `publish`. */
+function publisher(tree: Tree): (lines: readonly string[]) => void {
+  const file = tree.root.lookup('publish')!.open(constants.O_WRONLY, ROOT);
+  return (lines) => {
+    const record = Buffer.from(`${lines.join('\n')}\n\n`);
+    file.write(record, 0, record.length, 0);
+  };
 }
