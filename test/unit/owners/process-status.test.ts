@@ -50,7 +50,9 @@ status('has the fields of the file: of the first process of a PID namespace', as
 });
 
 status('has the fields of the file: of a process that is dead and not waited for', async () => {
-  const parent = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 1000']);
+  // A shell would wait for its child: the child ends once another program has replaced the shell.
+  const child = '(until [ "$(cat /proc/$$/comm)" = sleep ]; do :; done)';
+  const parent = spawn('sh', ['-c', `${child} & echo $!; exec sleep 1000`]);
   const [said] = (await once(parent.stdout, 'data')) as [Buffer];
   const zombie = Number(said);
   const isZombie = (): boolean =>
