@@ -31,7 +31,7 @@ export abstract class ReceivingDirectory
    * room.
    */
   deliver(event: Event): void {
-    if (this.lifetime.over || !this.wants(event)) return;
+    if (!this.wants(event) || this.lifetime.over) return;
     this.context.drainCheck.dataCame();
     const entry = this.entryFor(event);
     const isAdded = this.queue.add(entry);
