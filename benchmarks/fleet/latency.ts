@@ -77,31 +77,6 @@ async function warmUp(once: () => Promise<number>): Promise<void> {
   await sleep(1000);
 }
 
-/**
- * Measures so many wake-ups in a row as an event needs on the way through both mounts: cat eight
- * times, which passes a line on and does nothing else.
- */
-async function ofWakeUps(): Promise<number> {
-  const chain = spawn('sh', ['-c', Array(WAKE_UPS).fill('cat').join(' | ')], {
-    stdio: ['pipe', 'pipe', 'ignore'],
-  });
-  const end = new Promise((done) => chain.once('close', done));
-  let wake = (): void => undefined;
-  chain.stdout.on('data', () => wake());
-  const once = async (): Promise<number> => {
-    const came = new Promise<void>((done) => (wake = done));
-    const start = performance.now();
-    chain.stdin.write(LINE);
-    await within(DEATH_MS, came, 'nothing came through the pipes');
-    return performance.now() - start;
-  };
-  await once();
-  const time = await medianOf(EVENTS / ROUNDS, once);
-  chain.stdin.end();
-  await end;
-  return time;
-}
-
 /** Measures the way through both mounts and the broker, mosquitto's way, and our two ends alone. */
 async function ofEvents(stage: Stage): Promise<Figure[]> {
   const { local, fleet, broker, web, watching, folder } = stage;
@@ -110,16 +85,20 @@ async function ofEvents(stage: Stage): Promise<Figure[]> {
   const subscriber = new Listener([...watching.enter, 'mosquitto_sub', ...own]);
   const [input, lines] = await openFifo(`${folder}/lines`);
   const sender = new Listener([...web.enter, 'mosquitto_pub', ...own, '-l'], input);
+  // Does nothing else than wake as many processes as an event needs.
+  const [chainInput, chainLines] = await openFifo(`${folder}/chain`);
+  const cats = Array(WAKE_UPS).fill('cat').join(' | ');
+  const chain = new Listener(['sh', '-c', cats], chainInput);
   await sleep(1000);
   const uevent = openSync('/sys/class/mem/null/uevent', constants.O_WRONLY);
   const publishFile = openSync(`${fleet.path}/publish`, constants.O_WRONLY);
   const event = (): void => void writeSync(uevent, 'change');
   const line = (): void => void writeSync(lines, LINE);
+  const chainLine = (): void => void writeSync(chainLines, LINE);
   const remote = 'change@/x\nACTION=change\nDEVPATH=/x\nHOST=web1\n';
   const write = (): void => void writeSync(publishFile, remote);
   await warmUp(() => reader.after(event));
-  const names = ['ours', 'theirs', 'local', 'fleet', 'wakeUps'] as const;
-  const times = Object.fromEntries(names.map((name) => [name, [] as number[]]));
+  const times: Record<string, number[]> = { ours: [], theirs: [], local: [], fleet: [], chain: [] };
   for (let i = 0; i < ROUNDS; i++) {
     times.ours.push(await medianOf(EVENTS / ROUNDS, () => reader.after(event)));
     times.theirs.push(await medianOf(EVENTS / ROUNDS, () => subscriber.after(line)));
@@ -129,17 +108,17 @@ async function ofEvents(stage: Stage): Promise<Figure[]> {
     times.local.push(await medianOf(EVENTS / ROUNDS, () => witness.after(event)));
     witness.end();
     await sleep(100);
-    times.wakeUps.push(await ofWakeUps());
+    times.chain.push(await medianOf(EVENTS / ROUNDS, () => chain.after(chainLine)));
   }
-  for (const each of [reader, subscriber, sender]) each.end();
-  for (const fd of [input, lines, uevent, publishFile]) closeSync(fd);
+  for (const each of [reader, subscriber, sender, chain]) each.end();
+  for (const fd of [input, lines, chainInput, chainLines, uevent, publishFile]) closeSync(fd);
   const us = (name: string): number => median(times[name]) * 1000;
   return [
     figure('mosquitto_pub to mosquitto_sub, median', us('theirs'), ' us'),
     figure("uevent to a blocked reader of another host's mount", us('ours'), ' us'),
     figure('  uevent to a blocked reader of the own mount', us('local'), ' us'),
     figure("  publish to a blocked reader of the fleet's mount", us('fleet'), ' us'),
-    figure(`  as many wake-ups alone: ${WAKE_UPS} times cat in a row`, us('wakeUps'), ' us'),
+    figure(`  as many wake-ups alone: ${WAKE_UPS} times cat in a row`, us('chain'), ' us'),
     figure('ratio', us('ours') / us('theirs'), ' x', { atMost: 2 }),
   ];
 }

@@ -19,11 +19,10 @@ import { Recorder } from '../state/recorder.js';
 import { StateTable } from '../state/table.js';
 import { restoreTree } from '../tree/restore/restore.js';
 import { Tree } from '../tree/tree.js';
-import { UeventText } from '../uevent/text.js';
 import { Daemon, loadDriver } from './daemon.js';
 import type { DaemonOptions } from './options.js';
 import { type MappedState, STATE, copyState } from './state-memory.js';
-import { warmUp } from './warm-up.js';
+import { receiver, warmUp } from './warm-up.js';
 
 const MIB = 1024 * 1024;
 const PAGE = 4096;
@@ -139,13 +138,9 @@ function fill(tree: Tree): void {
   const { pid } = process;
   const caller = { uid: process.geteuid!(), gid: process.getegid!(), pid };
   for (let n = 0; n < DIRECTORIES; n++) tree.root.mkdir(`${pid}.${n}`, 0o700, caller);
-  const text = new UeventText();
+  const receive = receiver(tree.bus);
   for (let seqnum = 1; seqnum <= EVENTS; seqnum++) {
-    const datagram = Buffer.from(
-      `add@/devices/virtual/warm-up\0ACTION=add\0SUBSYSTEM=warm-up\0SEQNUM=${seqnum}\0`,
-    );
-    text.readDatagram(datagram, 0, datagram.length);
-    tree.bus.publishKernel(text);
+    receive(seqnum);
     tree.recorder?.commit();
   }
   tree.bus.settle();

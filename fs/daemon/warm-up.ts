@@ -50,31 +50,31 @@ export function warmUp(owners: Owners, isFleet: boolean): void {
   const publish = isFleet ? publisher(tree) : receiver(bus);
   for (let seqnum = 1; seqnum <= TIMES; seqnum++) {
     stream.park(read);
-    publish([
-      'add@/devices/virtual/warm-up',
-      'ACTION=add',
-      'SUBSYSTEM=warm-up',
-      `SEQNUM=${seqnum}`,
-    ]);
+    publish(seqnum);
     bus.settle();
   }
 }
 
-/** Returns a function that takes the lines of an event as the kernel sends them. */
-function receiver(bus: Bus): (lines: readonly string[]) => void {
+/** Returns the lines of an event. */
+function linesOf(seqnum: number): string[] {
+  return ['add@/devices/virtual/warm-up', 'ACTION=add', 'SUBSYSTEM=warm-up', `SEQNUM=${seqnum}`];
+}
+
+/** Returns a function that takes the event of a number as one of the kernel. */
+export function receiver(bus: Bus): (seqnum: number) => void {
   const text = new UeventText();
-  return (lines) => {
-    const datagram = Buffer.from(`${lines.join('\0')}\0`);
+  return (seqnum) => {
+    const datagram = Buffer.from(`${linesOf(seqnum).join('\0')}\0`);
     text.readDatagram(datagram, 0, datagram.length);
     bus.publishKernel(text);
   };
 }
 
-/** Returns a function that writes the lines of an event to `publish`. */
-function publisher(tree: Tree): (lines: readonly string[]) => void {
+/** Returns a function that writes the event of a number to `publish`. */
+function publisher(tree: Tree): (seqnum: number) => void {
   const file = tree.root.lookup('publish')!.open(constants.O_WRONLY, ROOT);
-  return (lines) => {
-    const record = Buffer.from(`${lines.join('\n')}\n\n`);
+  return (seqnum) => {
+    const record = Buffer.from(`${linesOf(seqnum).join('\n')}\n\n`);
     file.write(record, 0, record.length, 0);
   };
 }
